@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Last known good: one SQLite file in the agent's data directory. Rows have validity intervals in generations, so a change costs what it
+ * changes. Secrets rest sealed under the local keyring.
+ *
+ *   none --candidate durable--> CANDIDATE --mark--> CURRENT --next mark--> BEFORE --minutes later, or erased--> gone
+ *                                   \--discard, or found at start: never served, counted as an attempt
+ *
+ * The high-water mark stands in a file of its own beside it. */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "model/object.h"
+#include "snapshot/snapshot.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cache;
+
+struct cache_start {
+	struct revision current; /* {0,0}: nothing cached */
+	struct digest chain;
+	struct revision high_water;
+	struct revision crashed;   /* fell back from this one at this start, or an unmarked candidate was found for the second time */
+	bool fell_back;
+	bool swapped; /* the file is older than the high-water mark */
+};
+
+/* Opens or makes DIR/cache.db (dir 0700), counts the start of *current* (the third death within a minute falls back to the one
+ * before), drops an unmarked candidate after counting it. E_CORRUPT: not readable; the damaged file is set aside as cache.db.damaged-N and
+ * an empty one made when `repair`. */
+int cache_open(const char *dir, bool repair, struct cache **ret, struct cache_start *ret_start, struct error *err) MUST_USE;
+struct cache *cache_close(struct cache *cache); /* an orderly end: the start no longer counts as a death */
+DEFINE_CLEANUP(struct cache, cache_close);
+void cache_note_alive(struct cache *cache); /* a minute after start: clears the count */
+
+/* Every object of current. Bytes are valid for the call. */
+int cache_load(struct cache *cache, int (*fn)(const struct snapshot_put *put, void *context, struct error *err), void *context,
+               struct error *err) MUST_USE;
+
+/* May this revision be tried? E_REFUSED: it crashed the agent before (twice as candidate, or as current). */
+int cache_check_attempt(const struct cache *cache, struct revision revision, struct error *err) MUST_USE;
+/* Writes what builder changed as the durable candidate. E_NOSPACE, E_IO: nothing changed. */
+int cache_write_candidate(struct cache *cache, const struct snapshot_builder *builder, struct revision revision,
+                          const struct digest *chain, struct error *err) MUST_USE;
+/* The candidate is current; what was lost is erased from the one before too; high-water moves. May be called again after a failure. */
+int cache_mark(struct cache *cache, struct error *err) MUST_USE;
+void cache_expire_before(struct cache *cache); /* some minutes later: the one before goes */
+
+/* The agent's identity: files agent.key (0600, PKCS#8), agent.crt, ca.crt, and next.key/next.crt while renewing, beside the cache; they
+ * are sync/identity's. */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Upstream: nodes with weights, their resolved addresses, and the choice among them. Names are resolved asynchronously on the main loop,
+ * the last good answer is kept, a start without DNS is fine. Workers pick under a short lock. */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "channel.pb-c.h"
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+struct upstream; /* atomic count; survives snapshots while its object's body is the same */
+
+/* on_state: on the main loop, whenever a name stops or starts resolving: reason NULL when all is well. */
+struct upstream_events {
+	void (*on_state)(struct upstream *upstream, const char *reason, void *owner);
+	void *owner;
+};
+
+/* loop: the main one; DNS starts at once for names (IP addresses need none). id is copied. */
+int upstream_new(uv_loop_t *loop, const char *id, const Tlsplane__Upstream *body, const struct upstream_events *events,
+                 struct upstream **ret, struct error *err) MUST_USE;
+struct upstream *upstream_ref(struct upstream *upstream);
+/* The last unref may come from any thread; the DNS timer is closed on the main loop by upstream_retire. */
+struct upstream *upstream_unref(struct upstream *upstream);
+void upstream_retire(struct upstream *upstream); /* main loop: stop resolving; no more events */
+const char *upstream_id(const struct upstream *upstream);
+uint32_t upstream_connect_timeout_ms(const struct upstream *upstream);
+
+/* Any thread. The next address by smooth weighted round robin; *state starts as zeros for a connection and lets each node be tried once.
+ * E_UNAVAILABLE: none left or none resolved. */
+struct upstream_attempt {
+	uint64_t tried; /* bit per node (at most 64 nodes) */
+	int node;
+};
+#define UPSTREAM_NODES_MAX 64
+int upstream_pick(struct upstream *upstream, struct upstream_attempt *attempt, struct sockaddr_storage *ret_address,
+                  socklen_t *ret_len) MUST_USE;
+/* Counters for metrics. */
+void upstream_count(struct upstream *upstream, bool connected);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates: from PEM or DER to facts. Parsing bounded by the caller's limits; nothing here trusts its input. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/macros.h"
+
+#include <openssl/types.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+DEFINE_CLEANUP(X509, X509_free);
+DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free);
+
+/* Splits PEM text into the DER of its CERTIFICATE blocks, in order, calling fn for each. Text around blocks is skipped as OpenSSL
+ * does; a block of another label, broken base64 or no block at all is E_SYNTAX; more than max blocks E_TOO_LARGE. */
+int cert_each_pem(const char *pem, size_t len, size_t max, int (*fn)(struct bytes der, void *context, struct error *err),
+                  void *context, struct error *err) MUST_USE;
+void cert_put_pem(struct bytes der, struct buf *out); /* appends one block, 64 columns, newline at the end */
+
+/* Exactly one certificate, no trailing bytes. *ret: a reference. */
+int cert_parse(struct bytes der, X509 **ret, struct error *err) MUST_USE;
+
+enum cert_key_type { CERT_KEY_OTHER, CERT_KEY_RSA, CERT_KEY_EC_P256, CERT_KEY_EC_P384, CERT_KEY_EC_P521, CERT_KEY_ED25519 };
+
+struct cert_name { /* a subject alternative name */
+	enum { CERT_NAME_DNS, CERT_NAME_IP, CERT_NAME_EMAIL, CERT_NAME_URI } type;
+	char *text; /* as in the certificate; IP in text form */
+};
+
+/* What the API shows and validation asks. All strings owned; times unix seconds (negative before 1970). */
+struct cert_info {
+	char *subject, *issuer; /* RFC 2253, UTF-8 */
+	char *common_name;      /* or NULL */
+	char *serial;           /* lower-case hex */
+	char *signature_algorithm;
+	struct cert_name *names;
+	size_t names_len;
+	int64_t not_before, not_after;
+	enum cert_key_type key_type;
+	const char *key_name; /* "RSA", "EC P-256", "Ed25519", or OpenSSL's name of what is not allowed; static */
+	uint32_t key_bits;
+	uint64_t rsa_exponent; /* 0 when not RSA; UINT64_MAX when larger */
+	bool has_explicit_curve;
+	bool is_ca;            /* basicConstraints CA:TRUE, or a version 1 self-signed root */
+	bool is_self_issued;
+	bool san_has_nul;      /* a name with an embedded NUL: refuse */
+	bool may_serve;        /* extendedKeyUsage absent, or has serverAuth or any */
+	uint8_t sha256[32], spki_sha256[32];
+};
+
+int cert_info_read(X509 *cert, struct cert_info *ret, struct error *err) MUST_USE; /* *ret must be zeroed */
+void cert_info_deinit(struct cert_info *info);
+DEFINE_CLEANUP_VALUE(struct cert_info, cert_info_deinit);
+
+bool cert_is_issued_by(X509 *cert, X509 *issuer); /* name, key id and signature */
+int cert_spki_sha256(X509 *cert, uint8_t digest[32], struct error *err) MUST_USE;

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmicrohttpd inside a uv loop: plain HTTP on loopback. A request is delivered whole (body bounded); the answer may come later, from
+ * the loop. MHD runs in external epoll mode, its epoll descriptor watched by uv_poll; a request that waits is a suspended
+ * MHD connection. One loop owns a server and its requests. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/macros.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct http_server;
+struct http_request;
+
+struct http_config {
+	const char *host; /* must be loopback: E_FORBIDDEN otherwise */
+	uint16_t port;    /* 0: any, see http_server_port */
+	size_t body_max;
+	uint32_t connections_max;
+	uint32_t idle_seconds;
+	/* Called with the whole request; answers now or later with http_reply, exactly once. */
+	void (*on_request)(struct http_request *request, void *owner);
+	/* The answer to something MHD or this module refuses itself (too large, bad path...): fills body and content type. NULL: text. */
+	void (*on_refusal)(int status, const char *detail, struct buf *body, const char **content_type, void *owner);
+	void *owner;
+};
+
+int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret, struct error *err) MUST_USE;
+uint16_t http_server_port(const struct http_server *server);
+/* Stops accepting, lets requests under way finish (at most grace_ms), then closes; on_closed once, then the server's memory goes. */
+void http_server_close(struct http_server *server, uint64_t grace_ms, void (*on_closed)(void *owner));
+
+/* All borrowed for the life of the request. path is the raw path without query, checked: starts with '/', no empty, "." or ".."
+ * segment, no %2f, %00 or other escape of a control; segments are percent-decoded by http_path_segment. */
+const char *http_method(const struct http_request *request);
+const char *http_path(const struct http_request *request);
+/* The index-th segment, decoded; NULL beyond the last. */
+const char *http_path_segment(const struct http_request *request, size_t index);
+const char *http_header(const struct http_request *request, const char *name); /* case-insensitive; NULL: absent */
+const char *http_query(const struct http_request *request, const char *name);  /* decoded; NULL: absent; "" for a bare name */
+size_t http_query_count(const struct http_request *request);
+const char *http_query_name(const struct http_request *request, size_t index);
+struct bytes http_body(const struct http_request *request);
+const char *http_peer(const struct http_request *request); /* "127.0.0.1:1234" */
+const char *http_request_id(const struct http_request *request); /* the client's X-Request-Id if it is sane, else a made one */
+void *http_request_data(const struct http_request *request);
+void http_request_set_data(struct http_request *request, void *data);
+
+struct http_reply_header {
+	const char *name, *value;
+};
+
+struct http_reply {
+	int status;
+	const char *content_type; /* NULL: no body */
+	const void *body;         /* copied */
+	size_t body_len;
+	const struct http_reply_header *headers;
+	size_t headers_len;
+};
+
+/* Answers; from the loop, now or later, exactly once. Cannot fail: without memory the connection is closed. HEAD drops the body. */
+void http_reply(struct http_request *request, const struct http_reply *reply);

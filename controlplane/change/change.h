@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The only path by which configuration changes: rules that need other objects, one revision or nothing, group commit, on a thread of
+ * its own so that neither validation nor fsync ever holds the loop.
+ *
+ *   loop --submit--> uv pool: parse and check each object by itself --> writer thread: transaction, cross-object rules, commit
+ *        <--------------------------------- done (on the loop) ---------------------------------------------------------
+ *
+ * Requests that wait together share one commit; each has its own revision. A change that fails is rolled back to its savepoint. */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "model/findings.h"
+#include "model/resource.h"
+#include "store/store.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+struct change_engine;
+
+/* After a commit, on the loop: head is the newest revision; touched lists the selectors whose content changed; agents_changed: labels,
+ * enrolment or revocation. */
+struct change_commit {
+	struct store_revision head;
+	const char *const *touched;
+	size_t touched_len;
+	bool agents_changed;
+};
+
+struct change_config {
+	uv_loop_t *loop;
+	struct store *store;
+	struct resource_limits limits; /* now is taken per change */
+	void (*on_commit)(const struct change_commit *commit, void *owner); /* before any done callback of that commit */
+	void *owner;
+};
+
+int change_engine_start(const struct change_config *config, struct change_engine **ret, struct error *err) MUST_USE;
+/* Finishes what was submitted; then on_closed, then the memory goes. */
+void change_engine_close(struct change_engine *engine, void (*on_closed)(void *owner));
+size_t change_engine_pending(const struct change_engine *engine);
+
+enum change_op { CHANGE_PUT, CHANGE_CREATE, CHANGE_PATCH, CHANGE_DELETE };
+
+struct change_item {
+	enum change_op op; /* CREATE: POST with a server-made id */
+	enum kind kind;
+	char id[ID_MAX + 1];
+	json_t *document; /* PUT, CREATE: the object; PATCH: the merge patch; owned reference */
+	char pointer[64]; /* where the item stands in the request ("" or "/put/3"); findings are put behind it */
+};
+
+struct change_request {
+	struct change_item *items; /* owned, malloc'd, as are the documents */
+	size_t items_len;
+	bool strict;        /* warnings are errors */
+	bool create_only;   /* If-None-Match: * */
+	char *if_match;     /* owned; ETag list text or NULL; for a request of one item */
+	char actor[ID_MAX + 1];
+	char request_id[72];
+	char source[72];
+};
+
+struct change_result {
+	int code;      /* 0 or E_* */
+	struct error error;
+	struct findings findings; /* errors and warnings, pointers into the request */
+	struct store_revision revision; /* of this change; of the head when nothing changed */
+	bool changed;  /* false: a no-op, no revision was made */
+	bool created;  /* the (first) item did not exist */
+	json_t *answer; /* the (first) put item as rendered; NULL for deletions */
+	char etag[64];
+	const char **selectors; /* touched by this change */
+	size_t selectors_len;
+};
+
+/* Takes request over. done is called on the loop once; result is borrowed for the call (take answer with json_incref). */
+void change_submit(struct change_engine *engine, struct change_request *request,
+                   void (*done)(const struct change_result *result, void *context), void *context);
+struct change_request *change_request_new(size_t items); /* zeroed items; NULL without memory */
+struct change_request *change_request_free(struct change_request *request);
+DEFINE_CLEANUP(struct change_request, change_request_free);
+
+/* Enrolment and the life of agents, through the same transaction. ------------------------------------------------- */
+
+struct change_enrol {
+	char token_id[ID_MAX + 1];
+	uint8_t token_secret_sha256[32];
+	uint8_t spki_sha256[32]; /* of the CSR's key */
+	EVP_PKEY *key;           /* reference, taken over */
+	char source[72];
+};
+
+struct change_enrolled {
+	int code;
+	struct error error;
+	char agent_id[ID_MAX + 1];
+	X509 *certificate; /* borrowed for the call */
+};
+
+/* Token: unknown, expired, wrong secret or used with another key is E_FORBIDDEN (error says which, for the log only); the same key may
+ * retry and gets a certificate for the same id. Exactly one key wins. */
+void change_enrol(struct change_engine *engine, const struct change_enrol *enrol,
+                  void (*done)(const struct change_enrolled *result, void *context), void *context);
+/* A new certificate for a new key of an existing agent; the old key stays good until the new one has connected. */
+void change_renew(struct change_engine *engine, const char *agent_id, EVP_PKEY *key, const char *source,
+                  void (*done)(const struct change_enrolled *result, void *context), void *context);
+/* The newer key connected: the older is dropped. */
+void change_confirm_key(struct change_engine *engine, const char *agent_id, const uint8_t spki_sha256[32]);
+/* Lazily, not a revision, merged per agent; report is JSON text. */
+void change_agent_status(struct change_engine *engine, const struct store_agent_status *status);
+
+/* ETag of a state: "EPOCH-VERSION" in quotes. */
+void change_format_etag(const struct object_view *object, char etag[64]);

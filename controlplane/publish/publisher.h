@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The channel's server side: admits agents, knows what each holds, brings each to the newest holding with at most one update in flight.
+ * Everything here runs on the loop. */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "change/change.h"
+#include "store/store.h"
+
+#include <jansson.h>
+#include <uv.h>
+
+struct publisher;
+
+struct publisher_config {
+	uv_loop_t *loop;
+	struct store *store;
+	struct change_engine *changes;
+	const char *host;
+	uint16_t port;
+	uint32_t heartbeat_seconds;
+};
+
+int publisher_start(const struct publisher_config *config, struct publisher **ret, struct error *err) MUST_USE;
+uint16_t publisher_port(const struct publisher *publisher);
+void publisher_close(struct publisher *publisher, void (*on_closed)(void *owner), void *owner);
+
+/* The change engine's on_commit goes here: swaps what is current and wakes sessions. Cannot fail. */
+void publisher_announce(struct publisher *publisher, const struct change_commit *commit);
+
+/* wait=acked: calls done once, on the loop, when every connected agent that holds one of the selectors (before or after) has acked a
+ * state that contains `revision`, or one of them refused it, or timeout_ms passed. */
+enum publisher_wait_state { PUBLISHER_WAIT_ACKED, PUBLISHER_WAIT_REFUSED, PUBLISHER_WAIT_TIMEOUT, PUBLISHER_WAIT_CLOSED };
+
+struct publisher_waited {
+	enum publisher_wait_state state;
+	json_t *agents; /* array of {id, state: acked|pending|nacked|degraded..., reason}; borrowed */
+};
+
+struct publisher_wait;
+/* NULL without memory. */
+struct publisher_wait *publisher_wait_start(struct publisher *publisher, struct revision revision, const char *const *selectors,
+                                            size_t selectors_len, uint64_t timeout_ms,
+                                            void (*done)(const struct publisher_waited *result, void *context), void *context);
+void publisher_wait_cancel(struct publisher_wait *wait);
+
+/* What is known now of one agent, for GET /v1/agents: connected, address, versions, applied {epoch, revision}, degraded, last ACK and NACK,
+ * diverged. New reference; NULL when nothing is known since start (the store's agent status then serves). */
+json_t *publisher_agent_status(const struct publisher *publisher, const char *agent_id);
+
+struct publisher_counters {
+	uint64_t agents_connected, agents_behind, agents_diverged;
+	uint64_t updates_sent, acks, nacks, resyncs, enrolments, enrolments_refused, connections_refused, bytes_sent;
+};
+void publisher_read_counters(const struct publisher *publisher, struct publisher_counters *ret);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing to the store: one writer, one transaction at a time, several revisions per commit (group commit). Only controlplane/change
+ * may include this header (tests/lint checks it).
+ *
+ *     begin -> { savepoint -> put/delete... -> revision_end | savepoint_rollback }* -> commit | rollback
+ */
+#pragma once
+
+#include "store/store.h"
+
+struct store_writer; /* one connection, one thread */
+
+int store_writer_open(struct store *store, struct store_writer **ret, struct error *err) MUST_USE;
+struct store_writer *store_writer_close(struct store_writer *writer);
+DEFINE_CLEANUP(struct store_writer, store_writer_close);
+
+/* Sees the writer's own uncommitted rows; for all of store.h's reads inside the transaction. */
+struct store_reader *store_writer_reader(struct store_writer *writer);
+
+int store_write_begin(struct store_writer *writer, struct error *err) MUST_USE;
+/* Durable when it returns 0 (synchronous=FULL). On failure everything since begin is undone. */
+int store_write_commit(struct store_writer *writer, struct error *err) MUST_USE;
+void store_write_rollback(struct store_writer *writer);
+
+struct store_author {
+	const char *actor, *request_id, *source;
+	uint64_t now; /* unix seconds */
+};
+
+/* One revision inside the transaction; nothing else may be open. */
+int store_revision_begin(struct store_writer *writer, const struct store_author *author, struct error *err) MUST_USE;
+/* The number it will have. */
+struct revision store_revision_next(const struct store_writer *writer);
+
+/* uid_of_new: the uid when the object is new is made here. A put with the same content as the current state is E_EXISTS and does nothing
+ * (the caller decides what a no-op is worth). secret: plain, sealed here; NULL: none. names, refs, bind are indexed. */
+struct store_put {
+	const struct resource *resource;
+	struct bytes body;           /* final */
+	const struct secret *secret; /* final */
+};
+int store_put(struct store_writer *writer, const struct store_put *put, struct store_row *ret_row, struct error *err) MUST_USE;
+int store_delete(struct store_writer *writer, enum kind kind, const char *id, struct error *err) MUST_USE;
+
+/* Writes the revision row with chain hash, selector digests, audit row; *ret tells. E_EXISTS when nothing changed: then no revision
+ * was made and only the audit row, if any, is written. */
+int store_revision_end(struct store_writer *writer, struct store_revision *ret, struct error *err) MUST_USE;
+void store_revision_abort(struct store_writer *writer);
+
+/* Selectors touched by the revisions of this transaction since begin, for the publisher. Valid until the next begin. */
+size_t store_touched_count(const struct store_writer *writer);
+const char *store_touched(const struct store_writer *writer, size_t index);
+
+int store_audit(struct store_writer *writer, const struct store_author *author, const char *action, const char *outcome,
+                struct error *err) MUST_USE; /* a refused write */
+int store_put_agent_status(struct store_writer *writer, const struct store_agent_status *status, struct error *err) MUST_USE;
+/* True if an agent ever had this id. */
+int store_agent_id_is_used(struct store_writer *writer, const char *id, bool *ret, struct error *err) MUST_USE;
