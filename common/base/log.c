@@ -156,6 +156,8 @@ void log_write(enum log_level level, const char *message, const struct log_field
 		line_put_field(&line, &head[i]);
 	for (; fields->key != NULL; fields++)
 		line_put_field(&line, fields);
+	if (line.cut)
+		line.len += (size_t)snprintf(line.data + line.len, LINE_RESERVE, active_format == LOG_JSON ? ",\"cut\":1" : " cut=1");
 	if (active_format == LOG_JSON)
 		line.data[line.len++] = '}';
 	line.data[line.len++] = '\n';

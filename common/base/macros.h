@@ -13,7 +13,7 @@
  *     CLEANUP(x_free) struct x *x = NULL;
  * frees x when the scope ends; `*ret = TAKE_PTR(x);` hands it over instead. */
 #define DEFINE_CLEANUP(type, fn)                                                                                       \
-	static inline void fn##_cleanup(type **pointer)                                                                    \
+	__attribute__((unused)) static inline void fn##_cleanup(type **pointer)                                            \
 	{                                                                                                                  \
 		if (*pointer != NULL)                                                                                          \
 			fn(*pointer);                                                                                              \
@@ -22,7 +22,7 @@
 
 /* For embedded values: DEFINE_CLEANUP_VALUE(struct buf, buf_deinit). */
 #define DEFINE_CLEANUP_VALUE(type, fn)                                                                                 \
-	static inline void fn##_cleanup(type *value)                                                                       \
+	__attribute__((unused)) static inline void fn##_cleanup(type *value)                                               \
 	{                                                                                                                  \
 		fn(value);                                                                                                     \
 	}                                                                                                                  \

@@ -41,9 +41,10 @@ static struct trie_node *slot_node(slot_t slot)
 	return (struct trie_node *)slot;
 }
 
+/* 0 below the last level: a collision list has no bits. */
 static uint32_t level_bit(uint64_t hash, unsigned level)
 {
-	return (uint32_t)1 << (hash >> (level * BITS) & 31);
+	return level < LEVELS ? (uint32_t)1 << (hash >> (level * BITS) & 31) : 0;
 }
 
 static uint32_t slot_index(const struct trie_node *node, uint32_t bit)

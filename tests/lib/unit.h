@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The main of a Check program: UNIT_MAIN("base/error", first_test, second_test). CK_FORK=no in the environment keeps it in one process. */
+#pragma once
+
+#include <check.h>
+#include <stddef.h>
+
+#define UNIT_TIMEOUT 60 /* seconds for one test, sanitizers included */
+
+static inline int unit_run(const char *name, const TTest *const *tests, size_t count)
+{
+	Suite *suite = suite_create(name);
+	TCase *cases = tcase_create(name);
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(cases, UNIT_TIMEOUT);
+	for (size_t i = 0; i < count; i++)
+		tcase_add_test(cases, tests[i]);
+	suite_add_tcase(suite, cases);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
+
+#define UNIT_MAIN(name, ...)                                                                                           \
+	int main(void)                                                                                                     \
+	{                                                                                                                  \
+		const TTest *const tests[] = {__VA_ARGS__};                                                                    \
+                                                                                                                       \
+		return unit_run(name, tests, sizeof(tests) / sizeof(tests[0]));                                                \
+	}
