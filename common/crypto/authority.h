@@ -15,17 +15,18 @@
 #define AUTHORITY_AGENT_LIFE (90 * 86400)
 #define AUTHORITY_CA_LIFE (10 * 365 * 86400)
 
-/* A new CA certificate and key for the trust domain (lower-case host-like text). References in *ret_*. */
+/* A new CA certificate and key for the trust domain (lower-case letters, digits, ".", "-", "_"). References in *ret_*. */
 int authority_make_ca(const char *trust_domain, int64_t now, X509 **ret_cert, EVP_PKEY **ret_key, struct error *err) MUST_USE;
 
 enum authority_role { AUTHORITY_CONTROLPLANE, AUTHORITY_AGENT };
 
-/* Issues for `subject` (only its public key is taken). agent_id only for AUTHORITY_AGENT. */
+/* Issues for `subject` (only its public key is taken). agent_id only for AUTHORITY_AGENT. Valid from now -
+ * AUTHORITY_BACKDATE to now + lifetime, but no longer than the CA; E_INVALID when that has expired. */
 int authority_issue(X509 *ca, EVP_PKEY *ca_key, enum authority_role role, const char *agent_id, EVP_PKEY *subject, int64_t now,
                     int64_t lifetime, X509 **ret, struct error *err) MUST_USE;
 
 int authority_make_csr(EVP_PKEY *key, struct buf *out, struct error *err) MUST_USE;
-/* Checks the CSR's own signature (proof of possession); an allowed key type only. *ret: a reference. */
+/* Checks the CSR's own signature (proof of possession); P-256 only, as key_generate makes. *ret: a reference. */
 int authority_read_csr(struct bytes der, EVP_PKEY **ret, struct error *err) MUST_USE;
 
 /* From the trust domain in the CA's own URI name ("spiffe://TRUST-DOMAIN"). domain must hold 256. */

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 
-#include <openssl/types.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,9 +24,13 @@ int cert_parse(struct bytes der, X509 **ret, struct error *err) MUST_USE;
 
 enum cert_key_type { CERT_KEY_OTHER, CERT_KEY_RSA, CERT_KEY_EC_P256, CERT_KEY_EC_P384, CERT_KEY_EC_P521, CERT_KEY_ED25519 };
 
+/* Which of them key is; NULL (undecodable) is CERT_KEY_OTHER. ret_name (may be NULL): static, for people, as in
+ * cert_info.key_name. */
+enum cert_key_type cert_key_type_of(EVP_PKEY *key, const char **ret_name);
+
 struct cert_name { /* a subject alternative name */
 	enum { CERT_NAME_DNS, CERT_NAME_IP, CERT_NAME_EMAIL, CERT_NAME_URI } type;
-	char *text; /* as in the certificate; IP in text form */
+	char *text; /* as in the certificate, IP in text form; what is not printable ASCII as \HH: safe to show */
 };
 
 /* What the API shows and validation asks. All strings owned; times unix seconds (negative before 1970). */
@@ -45,12 +49,13 @@ struct cert_info {
 	bool has_explicit_curve;
 	bool is_ca;            /* basicConstraints CA:TRUE, or a version 1 self-signed root */
 	bool is_self_issued;
-	bool san_has_nul;      /* a name with an embedded NUL: refuse */
+	bool san_has_nul;      /* an alternative name or the common name has an embedded NUL: refuse */
 	bool may_serve;        /* extendedKeyUsage absent, or has serverAuth or any */
 	uint8_t sha256[32], spki_sha256[32];
 };
 
-int cert_info_read(X509 *cert, struct cert_info *ret, struct error *err) MUST_USE; /* *ret must be zeroed */
+/* *ret must be zeroed. E_INVALID: a part that must be understood (a time, an extension, a name) is malformed. */
+int cert_info_read(X509 *cert, struct cert_info *ret, struct error *err) MUST_USE;
 void cert_info_deinit(struct cert_info *info);
 DEFINE_CLEANUP_VALUE(struct cert_info, cert_info_deinit);
 

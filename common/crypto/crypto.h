@@ -18,7 +18,8 @@ int crypto_sha256(struct bytes data, uint8_t digest[SHA256_LEN], struct error *e
 int crypto_random(void *data, size_t len, struct error *err) MUST_USE;
 int crypto_hash_key(struct hash_key *key, struct error *err) MUST_USE; /* random, for tries */
 
-/* Puts the newest entry of OpenSSL's error queue behind `format`'s text, clears the queue. Returns E_CRYPTO. */
+/* Puts the newest entry of OpenSSL's error queue behind `format`'s text, clears the queue. Returns E_CRYPTO, or E_NOMEM
+ * when that is what OpenSSL ran into. */
 int crypto_error(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 void crypto_hex(const void *data, size_t len, char *text); /* lower case, 2 * len + 1 bytes */

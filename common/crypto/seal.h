@@ -21,7 +21,8 @@ int keyring_load(const char *path, bool create, struct keyring **ret, struct err
 struct keyring *keyring_free(struct keyring *keyring); /* NULL allowed; wipes */
 DEFINE_CLEANUP(struct keyring, keyring_free);
 
-/* 8 bytes that tell keyrings apart without giving them away, for "wrong keyring" at start. */
+/* 8 bytes that tell keyrings apart without giving them away, for "wrong keyring" at start. Made from the oldest key, so
+ * that a rotation (a newer key appended) is still the same keyring. */
 void keyring_fingerprint(const struct keyring *keyring, uint8_t fingerprint[8]);
 
 /* Appends the sealed form of plain to out. */

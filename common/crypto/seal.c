@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keyring file and AES-256-GCM. The nonce is random: with 96 bits and one key, 2^32 seals keep the chance of a repeat
+ * below 2^-32 (NIST SP 800-38D 8.3); rotate before. */
+#include "crypto/seal.h"
+
+#include "crypto/crypto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEY_LEN 32
+#define NONCE_LEN 12
+#define TAG_LEN 16
+#define SEAL_VERSION 1
+#define KEYS_MAX 256
+#define FILE_MAX (64 * 1024)
+#define FILE_HEADER "tlsplane-keyring-v1\n"
+
+DEFINE_CLEANUP(EVP_CIPHER_CTX, EVP_CIPHER_CTX_free);
+
+struct keyring_key {
+	uint32_t id;
+	uint8_t key[KEY_LEN];
+};
+
+struct keyring {
+	struct keyring_key keys[KEYS_MAX]; /* oldest first */
+	size_t count;
+	uint8_t fingerprint[8];
+};
+
+struct keyring *keyring_free(struct keyring *keyring)
+{
+	if (keyring != NULL) {
+		secret_wipe(keyring, sizeof(*keyring));
+		free(keyring);
+	}
+	return NULL;
+}
+
+static const struct keyring_key *keyring_find(const struct keyring *keyring, uint32_t id)
+{
+	for (size_t i = 0; i < keyring->count; i++) {
+		if (keyring->keys[i].id == id)
+			return &keyring->keys[i];
+	}
+	return NULL;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* "ID HEX64\n" from [*text, end). False: not that. */
+static bool keyring_read_line(struct keyring *keyring, const char **text, const char *end)
+{
+	struct keyring_key *key = &keyring->keys[keyring->count];
+	const char *at = *text;
+	uint64_t id = 0;
+
+	if (keyring->count == KEYS_MAX || at == end || *at < '0' || *at > '9')
+		return false;
+	for (; at < end && *at >= '0' && *at <= '9' && id <= UINT32_MAX; at++)
+		id = id * 10 + (uint64_t)(*at - '0');
+	if (id > UINT32_MAX || end - at < 1 + 2 * KEY_LEN + 1 || *at++ != ' ' ||
+	    keyring_find(keyring, (uint32_t)id) != NULL)
+		return false;
+	for (size_t i = 0; i < KEY_LEN; i++, at += 2) {
+		int high = hex_value(at[0]), low = hex_value(at[1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		key->key[i] = (uint8_t)(high << 4 | low);
+	}
+	if (*at++ != '\n')
+		return false;
+	key->id = (uint32_t)id;
+	keyring->count++;
+	*text = at;
+	return true;
+}
+
+static int keyring_set_fingerprint(struct keyring *keyring, struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf input = {.sensitive = true};
+	uint8_t digest[SHA256_LEN];
+	int r;
+
+	buf_put(&input, "tlsplane/keyring/v1", sizeof("tlsplane/keyring/v1"));
+	buf_put_u32(&input, keyring->keys[0].id);
+	buf_put(&input, keyring->keys[0].key, KEY_LEN);
+	if (input.failed)
+		return error_nomem(err);
+	r = crypto_sha256(BYTES(input.data, input.len), digest, err);
+	if (r < 0)
+		return r;
+	memcpy(keyring->fingerprint, digest, sizeof(keyring->fingerprint));
+	return 0;
+}
+
+static int keyring_parse(const char *text, size_t len, struct keyring **ret, struct error *err)
+{
+	CLEANUP(keyring_free) struct keyring *keyring = calloc(1, sizeof(*keyring));
+	const char *end = text + len;
+	int r;
+
+	if (keyring == NULL)
+		return error_nomem(err);
+	if (len < strlen(FILE_HEADER) || memcmp(text, FILE_HEADER, strlen(FILE_HEADER)) != 0)
+		return error_set(err, E_CORRUPT, "not a keyring: the first line is not tlsplane-keyring-v1");
+	text += strlen(FILE_HEADER);
+	while (text < end) {
+		if (!keyring_read_line(keyring, &text, end))
+			return error_set(err, E_CORRUPT, "not a keyring: key %zu is not \"ID HEX64\" with a new id",
+			                 keyring->count + 1);
+	}
+	if (keyring->count == 0)
+		return error_set(err, E_CORRUPT, "a keyring without a key");
+	r = keyring_set_fingerprint(keyring, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(keyring);
+	return 0;
+}
+
+static int read_all(int fd, struct buf *out, struct error *err)
+{
+	uint8_t part[4096];
+	ssize_t n;
+
+	do {
+		n = read(fd, part, sizeof(part));
+		if (n > 0)
+			buf_put(out, part, (size_t)n);
+	} while ((n > 0 && out->len <= FILE_MAX) || (n < 0 && errno == EINTR));
+	secret_wipe(part, sizeof(part));
+	if (n < 0)
+		return error_set(err, E_IO, "read: %s", strerror(errno));
+	if (out->failed)
+		return error_nomem(err);
+	if (out->len > FILE_MAX)
+		return error_set(err, E_CORRUPT, "not a keyring: larger than %d bytes", FILE_MAX);
+	return 0;
+}
+
+static int keyring_read(int fd, struct keyring **ret, struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return error_set(err, E_IO, "stat: %s", strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, E_CORRUPT, "not a regular file");
+	if ((st.st_mode & 077) != 0)
+		return error_set(err, E_CORRUPT, "open to others (mode %03o); make it 0600", (unsigned)st.st_mode & 0777);
+	r = read_all(fd, &text, err);
+	if (r < 0)
+		return r;
+	return keyring_parse((const char *)text.data, text.len, ret, err);
+}
+
+static int write_all(int fd, const struct buf *text, struct error *err)
+{
+	size_t done = 0;
+
+	while (done < text->len) {
+		ssize_t n = write(fd, text->data + done, text->len - done);
+
+		if (n < 0 && errno != EINTR)
+			return error_set(err, error_from_errno(errno), "write: %s", strerror(errno));
+		if (n > 0)
+			done += (size_t)n;
+	}
+	if (fsync(fd) < 0)
+		return error_set(err, error_from_errno(errno), "fsync: %s", strerror(errno));
+	return 0;
+}
+
+static int sync_folder_of(const char *path, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX];
+	int fd, r = 0;
+
+	if (slash == NULL)
+		snprintf(folder, sizeof(folder), ".");
+	else
+		snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, error_from_errno(errno), "open its folder: %s", strerror(errno));
+	if (fsync(fd) < 0)
+		r = error_set(err, error_from_errno(errno), "fsync its folder: %s", strerror(errno));
+	close(fd);
+	return r;
+}
+
+static int make_text(struct buf *text, struct error *err)
+{
+	uint8_t key[KEY_LEN];
+	char hex[2 * KEY_LEN + 1];
+	int r = crypto_random(key, sizeof(key), err);
+
+	if (r < 0)
+		return r;
+	crypto_hex(key, sizeof(key), hex);
+	buf_put_str(text, FILE_HEADER "1 ");
+	buf_put(text, hex, 2 * KEY_LEN);
+	buf_put_str(text, "\n");
+	secret_wipe(key, sizeof(key));
+	secret_wipe(hex, sizeof(hex));
+	return text->failed ? error_nomem(err) : 0;
+}
+
+/* Written beside its place and linked there: after a crash it is whole or absent, and it never replaces one that
+ * exists. */
+static int keyring_make_file(const char *path, struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
+	char temporary[PATH_MAX];
+	int fd, r;
+
+	r = make_text(&text, err);
+	if (r < 0)
+		return r;
+	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
+		return error_set(err, E_TOO_LARGE, "path too long");
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, error_from_errno(errno), "make: %s", strerror(errno));
+	r = write_all(fd, &text, err);
+	close(fd);
+	if (r == 0 && link(temporary, path) < 0 && errno != EEXIST)
+		r = error_set(err, error_from_errno(errno), "link: %s", strerror(errno));
+	unlink(temporary);
+	return r < 0 ? r : sync_folder_of(path, err);
+}
+
+static int keyring_open_file(const char *path, struct keyring **ret, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+
+	if (fd < 0)
+		return error_set(err, error_from_errno(errno), "%s", strerror(errno));
+	r = keyring_read(fd, ret, err);
+	close(fd);
+	return r;
+}
+
+int keyring_load(const char *path, bool create, struct keyring **ret, struct error *err)
+{
+	int r = keyring_open_file(path, ret, err);
+
+	if (r == E_NOT_FOUND && create) {
+		r = keyring_make_file(path, err);
+		if (r == 0)
+			r = keyring_open_file(path, ret, err);
+	}
+	return r < 0 ? error_prefix(err, r, "keyring %s", path) : 0;
+}
+
+void keyring_fingerprint(const struct keyring *keyring, uint8_t fingerprint[8])
+{
+	memcpy(fingerprint, keyring->fingerprint, sizeof(keyring->fingerprint));
+}
+
+/* Encrypts data[0, len) in place and makes the tag. */
+static int seal_in_place(const struct keyring_key *key, const uint8_t *nonce, struct bytes aad, uint8_t *data,
+                         size_t len, uint8_t *tag, struct error *err)
+{
+	CLEANUP(EVP_CIPHER_CTX_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t rest[16];
+	int n;
+
+	if (ctx == NULL)
+		return error_nomem(err);
+	if (EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key->key, nonce) != 1 ||
+	    EVP_EncryptUpdate(ctx, NULL, &n, aad.data, (int)aad.len) != 1 ||
+	    (len > 0 && EVP_EncryptUpdate(ctx, data, &n, data, (int)len) != 1) || EVP_EncryptFinal_ex(ctx, rest, &n) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag) != 1)
+		return crypto_error(err, "seal");
+	return 0;
+}
+
+int keyring_seal(const struct keyring *keyring, struct bytes aad, struct bytes plain, struct buf *out,
+                 struct error *err)
+{
+	const struct keyring_key *key = &keyring->keys[keyring->count - 1];
+	uint8_t nonce[NONCE_LEN], tag[TAG_LEN];
+	size_t before = out->len, start;
+	int r;
+
+	if (plain.len > INT_MAX || aad.len > INT_MAX)
+		return error_set(err, E_TOO_LARGE, "too large to seal");
+	r = crypto_random(nonce, sizeof(nonce), err);
+	if (r < 0)
+		return r;
+	buf_put_u8(out, SEAL_VERSION);
+	buf_put_u32(out, key->id);
+	buf_put(out, nonce, sizeof(nonce));
+	start = out->len;
+	buf_put(out, plain.data, plain.len);
+	if (out->failed)
+		return error_nomem(err);
+	r = seal_in_place(key, nonce, aad, out->data + start, plain.len, tag, err);
+	if (r < 0) {
+		secret_wipe(out->data + start, plain.len);
+		out->len = before;
+		return r;
+	}
+	buf_put(out, tag, sizeof(tag)); /* only now: growing may leave a copy behind, so no plain text may be in it */
+	return out->failed ? error_nomem(err) : 0;
+}
+
+static int open_with(const struct keyring_key *key, const uint8_t *nonce, struct bytes aad, struct bytes cipher,
+                     const uint8_t *tag, struct secret **ret, struct error *err)
+{
+	CLEANUP(EVP_CIPHER_CTX_free) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	CLEANUP(secret_free) struct secret *plain = secret_new(cipher.len);
+	uint8_t rest[16], expected[TAG_LEN];
+	int n;
+
+	if (ctx == NULL || plain == NULL)
+		return error_nomem(err);
+	memcpy(expected, tag, TAG_LEN);
+	if (EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, key->key, nonce) != 1 ||
+	    EVP_DecryptUpdate(ctx, NULL, &n, aad.data, (int)aad.len) != 1 ||
+	    (cipher.len > 0 && EVP_DecryptUpdate(ctx, plain->data, &n, cipher.data, (int)cipher.len) != 1) ||
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, expected) != 1)
+		return crypto_error(err, "open a sealed secret");
+	if (EVP_DecryptFinal_ex(ctx, rest, &n) != 1)
+		return error_set(err, E_CORRUPT, "a sealed secret was changed, or belongs elsewhere");
+	*ret = TAKE_PTR(plain);
+	return 0;
+}
+
+int keyring_open(const struct keyring *keyring, struct bytes aad, struct bytes sealed, struct secret **ret,
+                 struct error *err)
+{
+	struct cursor cursor = {.data = sealed.data, .left = sealed.len};
+	const struct keyring_key *key;
+	struct bytes nonce, cipher, tag;
+	uint8_t version;
+	uint32_t id;
+
+	if (sealed.len < SEAL_OVERHEAD || sealed.len > INT_MAX || aad.len > INT_MAX)
+		return error_set(err, E_CORRUPT, "a sealed secret of %zu bytes", sealed.len);
+	version = cursor_u8(&cursor);
+	id = cursor_u32(&cursor);
+	nonce = cursor_bytes(&cursor, NONCE_LEN);
+	cipher = cursor_bytes(&cursor, sealed.len - SEAL_OVERHEAD);
+	tag = cursor_bytes(&cursor, TAG_LEN);
+	if (version != SEAL_VERSION)
+		return error_set(err, E_CORRUPT, "a sealed secret of unknown form %u", version);
+	key = keyring_find(keyring, id);
+	if (key == NULL)
+		return error_set(err, E_CORRUPT, "sealed with key %u, which the keyring lacks", (unsigned)id);
+	return open_with(key, nonce.data, aad, cipher, tag.data, ret, err);
+}
