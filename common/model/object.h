@@ -47,6 +47,7 @@ struct object_view {
 	uint64_t version;
 	const char *selector; /* canonical */
 	struct bytes body;
+	uint64_t epoch; /* of the version; filled by the store alone (ETags), no part of the digest */
 };
 
 int object_digest(const struct object_view *object, struct digest *ret, struct error *err) MUST_USE;

@@ -49,6 +49,8 @@ struct resource {
 	size_t names_len;
 	char host[256];              /* listeners: canonical address */
 	uint16_t port;
+	uint32_t ttl;                /* join tokens: seconds */
+	char agent_id[ID_MAX + 1];   /* join tokens: the fixed id, or "" */
 };
 
 struct resource_limits {
@@ -56,7 +58,10 @@ struct resource_limits {
 	uint64_t now;          /* unix seconds, for expiry warnings */
 };
 
-/* document: a JSON object (borrowed). id: from the path, already checked, or "" when the document must bring it.
+/* Agents and join tokens have no body here (body NULL, body_len 0): theirs is made by the change layer. Their labels fit the grammar of
+ * selectors: selector_from_labels never refuses resource.labels.
+ *
+ * document: a JSON object (borrowed). id: from the path, already checked, or "" when the document must bring it.
  * Returns 0 with *ret, or E_INVALID with findings->errors > 0 (all of them), or E_NOMEM / E_CRYPTO. Warnings come with 0. */
 int resource_parse(enum kind kind, const char *id, json_t *document, const struct resource_limits *limits,
                    struct findings *findings, struct resource **ret, struct error *err) MUST_USE;

@@ -25,3 +25,5 @@ int selector_make(const char *const *keys, const char *const *values, size_t cou
 int selector_check(const char *selector, struct error *err) MUST_USE;
 /* Calls fn per condition, in order. key and value are not terminated. */
 void selector_each(const char *selector, void (*fn)(struct bytes key, struct bytes value, void *context), void *context);
+/* The canonical text of an agent's labels, which the store keeps as a JSON object of strings ({"site":"a"}; NULL: none). */
+int selector_from_labels(const char *labels_json, char **ret, struct error *err) MUST_USE;

@@ -23,6 +23,8 @@ struct suite {
 
 const struct suite *suite_find(const char *name); /* any spelling, case-insensitive; NULL: unknown */
 const struct suite *suite_find_code(uint32_t code);
+bool suite_is_for(const struct suite *suite, uint32_t version); /* can a handshake of this version choose it? */
+bool suite_is_ecdhe(const struct suite *suite);                 /* up to TLS 1.2, does it need a group? */
 
 struct group {
 	uint16_t id;
@@ -34,6 +36,7 @@ struct group {
 
 const struct group *group_find(const char *name); /* IANA, OpenSSL, Go (CurveP256, X25519MLKEM768) or the integer as text */
 const struct group *group_find_id(uint32_t id);
+bool group_is_for(const struct group *group, uint32_t version);
 
 /* "TLSv1.2", "VersionTLS12", "TLS12", "1.2" -> 0x0303. 0: unknown. */
 uint16_t version_find(const char *name);

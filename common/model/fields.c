@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The field engine and the readers and writers that several kinds share. */
+#include "model/fields.h"
+
+#include "model/suites.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NAME_SHOWN_MAX 40
+
+/* Reading ---------------------------------------------------------------------------------------------------------- */
+
+void field_fail(struct field_input *in, int code)
+{
+	if (in->code == 0)
+		in->code = code;
+}
+
+void field_error(struct field_input *in, const char *code, const char *format, ...)
+{
+	char detail[sizeof(((struct finding *)0)->detail)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	findings_add(in->findings, FINDING_ERROR, code, in->pointer, "%s", detail);
+}
+
+static void pointer_put(struct field_input *in, char c)
+{
+	if (in->pointer_len + 1 < sizeof(in->pointer))
+		in->pointer[in->pointer_len++] = c;
+	in->pointer[in->pointer_len] = '\0';
+}
+
+/* How much of a name may come back in an answer: host names and labels whole, all else cut, since a private key may have been pasted
+ * in the wrong place. */
+static size_t shown_length(const char *name)
+{
+	size_t len = strlen(name);
+	size_t plain = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:*[]-");
+
+	return plain == len || len < NAME_SHOWN_MAX ? len : NAME_SHOWN_MAX;
+}
+
+/* RFC 6901: '~' is ~0, '/' is ~1. */
+size_t field_enter(struct field_input *in, const char *name)
+{
+	const char *end = name + shown_length(name);
+	size_t mark = in->pointer_len;
+
+	pointer_put(in, '/');
+	for (; name < end; name++) {
+		if (*name == '~' || *name == '/')
+			pointer_put(in, '~');
+		pointer_put(in, *name == '~' ? '0' : *name == '/' ? '1' : *name);
+	}
+	return mark;
+}
+
+size_t field_enter_index(struct field_input *in, size_t index)
+{
+	char name[24];
+
+	snprintf(name, sizeof(name), "%zu", index);
+	return field_enter(in, name);
+}
+
+void field_leave(struct field_input *in, size_t mark)
+{
+	in->pointer_len = mark;
+	in->pointer[mark] = '\0';
+}
+
+void *field_alloc(struct field_input *in, size_t count, size_t size)
+{
+	void *memory = count == 0 ? NULL : calloc(count, size);
+
+	if (memory == NULL && count > 0)
+		field_fail(in, error_nomem(in->err));
+	return memory;
+}
+
+char *field_copy(struct field_input *in, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		field_fail(in, error_nomem(in->err));
+	return copy;
+}
+
+const char *field_text(struct field_input *in, json_t *value)
+{
+	if (!json_is_string(value))
+		field_error(in, "wrong-type", "must be a string");
+	return json_string_value(value);
+}
+
+bool field_integer(struct field_input *in, json_t *value, int64_t min, int64_t max, int64_t *ret)
+{
+	if (!json_is_integer(value)) {
+		field_error(in, "wrong-type", "must be an integer");
+		return false;
+	}
+	if (json_integer_value(value) < min || json_integer_value(value) > max) {
+		field_error(in, "out-of-range", "must be %lld to %lld", (long long)min, (long long)max);
+		return false;
+	}
+	*ret = json_integer_value(value);
+	return true;
+}
+
+bool field_is_array(struct field_input *in, json_t *value, size_t min, size_t max)
+{
+	if (!json_is_array(value)) {
+		field_error(in, "wrong-type", "must be an array");
+		return false;
+	}
+	if (json_array_size(value) < min || json_array_size(value) > max) {
+		field_error(in, "out-of-range", "must have %zu to %zu entries, has %zu", min, max, json_array_size(value));
+		return false;
+	}
+	return true;
+}
+
+bool field_is_object(struct field_input *in, json_t *value)
+{
+	if (!json_is_object(value))
+		field_error(in, "wrong-type", "must be an object");
+	return json_is_object(value);
+}
+
+const char *field_quote(const char *text, char quoted[QUOTE_MAX])
+{
+	size_t used = 0;
+
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+		bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+
+		if (used + 8 > QUOTE_MAX) {
+			memcpy(quoted + used, "...", 4);
+			return quoted;
+		}
+		used += (size_t)snprintf(quoted + used, QUOTE_MAX - used, plain ? "%c" : "\\x%02x", c);
+	}
+	quoted[used] = '\0';
+	return quoted;
+}
+
+static const struct field *tables_find(const struct field_table *const *tables, const char *name)
+{
+	for (; *tables != NULL; tables++)
+		for (size_t i = 0; i < (*tables)->len; i++)
+			if (strcmp((*tables)->rows[i].name, name) == 0)
+				return &(*tables)->rows[i];
+	return NULL;
+}
+
+static void field_error_unknown(struct field_input *in, const struct field_table *const *tables)
+{
+	char known[320] = "";
+	size_t used = 0;
+
+	for (; *tables != NULL; tables++) {
+		for (size_t i = 0; i < (*tables)->len && used < sizeof(known); i++) {
+			if (((*tables)->rows[i].flags & FIELD_SERVER) == 0)
+				used += (size_t)snprintf(known + used, sizeof(known) - used, "%s%s", used > 0 ? ", " : "",
+				                         (*tables)->rows[i].name);
+		}
+	}
+	field_error(in, "unknown-field", "unknown field; known here: %s", known);
+}
+
+void fields_read(struct field_input *in, const struct field_table *table, json_t *document, void *target)
+{
+	for (size_t i = 0; i < table->len; i++) {
+		const struct field *field = &table->rows[i];
+		json_t *value = json_object_get(document, field->name);
+		size_t mark = field_enter(in, field->name);
+
+		if (value != NULL && field->read != NULL)
+			field->read(in, field, value, target);
+		else if (value == NULL && (field->flags & FIELD_REQUIRED) != 0)
+			field_error(in, "missing-field", "is required");
+		field_leave(in, mark);
+	}
+}
+
+void fields_find_unknown(struct field_input *in, const struct field_table *const *tables, json_t *document)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(document, name, value)
+	{
+		size_t mark;
+
+		if (tables_find(tables, name) != NULL)
+			continue;
+		mark = field_enter(in, name);
+		field_error_unknown(in, tables);
+		field_leave(in, mark);
+	}
+}
+
+/* Writing ---------------------------------------------------------------------------------------------------------- */
+
+json_t *output_json(struct field_output *out, json_t *made)
+{
+	if (made == NULL)
+		out->failed = true;
+	return made;
+}
+
+json_t *output_text(struct field_output *out, const char *text)
+{
+	return text == NULL ? NULL : output_json(out, json_string(text));
+}
+
+void output_set(struct field_output *out, json_t *object, const char *name, json_t *value)
+{
+	if (value != NULL && json_object_set_new(object, name, value) != 0)
+		out->failed = true;
+}
+
+void output_append(struct field_output *out, json_t *array, json_t *value)
+{
+	if (value != NULL && json_array_append_new(array, value) != 0)
+		out->failed = true;
+}
+
+json_t *output_time(struct field_output *out, int64_t unix_seconds)
+{
+	time_t when = (time_t)unix_seconds;
+	char text[64];
+	struct tm parts;
+
+	if (gmtime_r(&when, &parts) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+		return NULL;
+	return output_text(out, text);
+}
+
+void fields_write(struct field_output *out, const struct field_table *table, const void *source, json_t *object)
+{
+	for (size_t i = 0; i < table->len; i++) {
+		const struct field *field = &table->rows[i];
+
+		if (field->write == NULL || ((field->flags & FIELD_SERVER) != 0 && out->limits == NULL))
+			continue;
+		output_set(out, object, field->name, field->write(out, field, source));
+	}
+}
+
+/* Shared rows -------------------------------------------------------------------------------------------------------
+ */
+
+static void *member(void *target, size_t offset)
+{
+	return (char *)target + offset;
+}
+
+static const void *member_const(const void *source, size_t offset)
+{
+	return (const char *)source + offset;
+}
+
+void field_read_text(struct field_input *in, const struct field *field, json_t *value, void *target)
+{
+	char **slot = member(target, field->offset);
+	const char *text = field_text(in, value);
+
+	if (text == NULL)
+		return;
+	if (strlen(text) > (size_t)field->max)
+		field_error(in, "out-of-range", "must be at most %lld bytes", (long long)field->max);
+	else
+		*slot = field_copy(in, text);
+}
+
+json_t *field_write_text(struct field_output *out, const struct field *field, const void *source)
+{
+	char *const *slot = member_const(source, field->offset);
+
+	return output_text(out, *slot);
+}
+
+void field_read_bool(struct field_input *in, const struct field *field, json_t *value, void *target)
+{
+	protobuf_c_boolean *slot = member(target, field->offset), *has = member(target, field->has);
+
+	if (!json_is_boolean(value)) {
+		field_error(in, "wrong-type", "must be true or false");
+		return;
+	}
+	*slot = json_is_true(value);
+	*has = true;
+}
+
+json_t *field_write_bool(struct field_output *out, const struct field *field, const void *source)
+{
+	const protobuf_c_boolean *slot = member_const(source, field->offset), *has = member_const(source, field->has);
+
+	return *has ? output_json(out, json_boolean(*slot)) : NULL;
+}
+
+void field_read_u32(struct field_input *in, const struct field *field, json_t *value, void *target)
+{
+	uint32_t *slot = member(target, field->offset);
+	protobuf_c_boolean *has = member(target, field->has);
+	int64_t number;
+
+	if (!field_integer(in, value, field->min, field->max, &number))
+		return;
+	*slot = (uint32_t)number;
+	*has = true;
+}
+
+json_t *field_write_u32(struct field_output *out, const struct field *field, const void *source)
+{
+	const uint32_t *slot = member_const(source, field->offset);
+	const protobuf_c_boolean *has = member_const(source, field->has);
+
+	return *has ? output_json(out, json_integer(*slot)) : NULL;
+}
+
+/* min and max are milliseconds; what is finer is rounded. */
+void field_read_seconds(struct field_input *in, const struct field *field, json_t *value, void *target)
+{
+	uint32_t *slot = member(target, field->offset);
+	protobuf_c_boolean *has = member(target, field->has);
+	double ms = json_number_value(value) * 1000;
+
+	if (!json_is_number(value)) {
+		field_error(in, "wrong-type", "must be a number of seconds");
+		return;
+	}
+	if (!(ms >= (double)field->min && ms <= (double)field->max)) {
+		field_error(in, "out-of-range", "must be %g to %g seconds", (double)field->min / 1000,
+		            (double)field->max / 1000);
+		return;
+	}
+	*slot = (uint32_t)(ms + 0.5);
+	*has = true;
+}
+
+json_t *field_write_seconds(struct field_output *out, const struct field *field, const void *source)
+{
+	const uint32_t *slot = member_const(source, field->offset);
+	const protobuf_c_boolean *has = member_const(source, field->has);
+
+	if (!*has)
+		return NULL;
+	return output_json(out, *slot % 1000 == 0 ? json_integer(*slot / 1000) : json_real(*slot / 1000.0));
+}
+
+static void resource_add_ref(struct field_input *in, enum kind kind, const char *id)
+{
+	struct resource *resource = in->resource;
+	struct resource_ref *refs = reallocarray(resource->refs, resource->refs_len + 1, sizeof(*refs));
+
+	if (refs == NULL) {
+		field_fail(in, error_nomem(in->err));
+		return;
+	}
+	resource->refs = refs;
+	refs[resource->refs_len] = (struct resource_ref){.kind = kind};
+	snprintf(refs[resource->refs_len].id, sizeof(refs->id), "%s", id);
+	snprintf(refs[resource->refs_len].pointer, sizeof(refs->pointer), "%.63s", in->pointer);
+	resource->refs_len++;
+}
+
+void field_read_ref(struct field_input *in, const struct field *field, json_t *value, void *target)
+{
+	char **slot = member(target, field->offset);
+	const char *id = field_text(in, value);
+
+	if (id == NULL)
+		return;
+	if (!kind_is_id(id, strlen(id))) {
+		field_error(in, "invalid-value",
+		            "must be the id of a %s: 1 to 64 of letters, digits, '_', '.', '-', not beginning with '.' or '-'",
+		            kind_find(field->kind)->noun);
+		return;
+	}
+	*slot = field_copy(in, id);
+	resource_add_ref(in, field->kind, id);
+}
+
+void field_read_object(struct field_input *in, const struct field *field, json_t *value, void *target)
+{
+	const struct field_table *const tables[] = {field->below, NULL};
+
+	if (!field_is_object(in, value))
+		return;
+	fields_read(in, field->below, value, target);
+	fields_find_unknown(in, tables, value);
+}
+
+uint16_t field_version(struct field_input *in, json_t *value)
+{
+	const char *text = field_text(in, value);
+	char quoted[QUOTE_MAX];
+	uint16_t version;
+
+	if (text == NULL)
+		return 0;
+	version = version_find(text);
+	if (version == 0)
+		field_error(in, "unknown-version", "unknown version \"%s\"; use TLSv1.0, TLSv1.1, TLSv1.2 or TLSv1.3",
+		            field_quote(text, quoted));
+	return version;
+}
+
+bool field_read_pem(struct field_input *in, json_t *value, size_t text_max, size_t max, struct cert_list *list)
+{
+	const char *text = field_text(in, value);
+	struct error reason = ERROR_NULL;
+	int r;
+
+	if (text == NULL)
+		return false;
+	if (json_string_length(value) > text_max) {
+		field_error(in, "too-large", "must be at most %zu bytes of PEM", text_max);
+		return false;
+	}
+	r = cert_list_load_pem(list, text, json_string_length(value), max, &reason);
+	if (r == E_NOMEM)
+		field_fail(in, error_nomem(in->err));
+	else if (r < 0)
+		field_error(in,
+		            r == E_SYNTAX      ? "invalid-pem"
+		            : r == E_TOO_LARGE ? "too-many-certificates"
+		                               : "invalid-certificate",
+		            "%s", reason.text);
+	return r == 0;
+}
+
+void field_copy_ders(struct field_input *in, const struct cert_list *list, size_t *ret_count,
+                     ProtobufCBinaryData **ret_ders)
+{
+	int r = cert_list_copy_ders(list, ret_ders, in->err);
+
+	if (r < 0)
+		field_fail(in, r);
+	else
+		*ret_count = list->len;
+}
+
+json_t *output_pem(struct field_output *out, const ProtobufCBinaryData *ders, size_t count)
+{
+	CLEANUP(buf_deinit) struct buf text = BUF_NULL;
+
+	for (size_t i = 0; i < count; i++)
+		cert_put_pem(BYTES(ders[i].data, ders[i].len), &text);
+	return output_json(out, text.failed ? NULL : json_stringn((const char *)text.data, text.len));
+}
