@@ -13,7 +13,7 @@
 #include "base/macros.h"
 #include "channel.pb-c.h"
 
-#include <openssl/types.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 #include <uv.h>
 
@@ -33,11 +33,15 @@ struct channel_events {
 	void (*on_message)(struct channel *channel, Tlsplane__MessageType type, ProtobufCMessage *message, void *owner);
 	/* The queue fell below the low mark after channel_is_writable was false. */
 	void (*on_writable)(struct channel *channel, void *owner);
-	/* Exactly once, from the loop; the channel's memory goes right after. why: E_CLOSED for an orderly end. */
+	/* Exactly once, from the loop; the channel's memory goes right after. why, for the owner to log beside channel_address:
+	 * E_CLOSED: an orderly end, either side's; E_UNAUTHENTICATED: a certificate was refused, here or there ("certificate
+	 * has expired"); E_TIMEOUT; E_IO; E_PROTOCOL, E_TOO_LARGE, E_SYNTAX, E_INVALID: what the peer sent; E_CRYPTO;
+	 * E_NOMEM; or what the owner said in channel_close. */
 	void (*on_close)(struct channel *channel, const struct error *why, void *owner);
 };
 
-/* The TLS side of one role. Shared by all its channels; built once per certificate. TLS 1.3 only, no tickets, no cache, 0-RTT off. */
+/* The TLS side of one role. Shared by all its channels, which live on one loop; built once per certificate. TLS 1.3 only, no
+ * tickets, no cache, 0-RTT off. The CA issues the peers' certificates itself: no intermediates. */
 struct channel_tls;
 
 struct channel_tls_config {
@@ -45,8 +49,8 @@ struct channel_tls_config {
 	X509 *certificate; /* NULL: a client without one (enrolment) */
 	EVP_PKEY *key;
 	X509 *ca;                  /* the only trust anchor; NULL in a client that pins by ca_sha256 */
-	const uint8_t *ca_sha256;  /* 32 bytes: trust exactly the certificate in the peer's chain with this hash */
-	const char *const *alpn;   /* server: accepted, client: offered; NULL-terminated */
+	const uint8_t *ca_sha256;  /* 32 bytes: trust exactly the certificate in the peer's chain with this hash; excludes ca */
+	const char *const *alpn;   /* server: accepted, client: offered; NULL-terminated. _ENROLL asks for no certificate */
 	bool allow_expired_client; /* server: an expired but otherwise good client certificate passes; ask channel_peer_is_expired */
 };
 
@@ -60,7 +64,8 @@ DEFINE_CLEANUP(struct channel_tls, channel_tls_unref);
 int channel_start(uv_loop_t *loop, int fd, struct channel_tls *tls, uint64_t handshake_ms, const struct channel_events *events,
                   void *owner, struct channel **ret, struct error *err) MUST_USE;
 
-/* Idempotent; on_close follows. flush: what is queued is sent first (bounded by 2 s). why may be NULL (orderly). */
+/* Idempotent; on_close follows and nothing else does. flush: what is queued is sent first, and the peer given time to take it
+ * (bounded by 2 s). why may be NULL (orderly) and is copied. */
 void channel_close(struct channel *channel, bool flush, const struct error *why);
 
 /* Encodes and queues. E_TOO_LARGE: beyond a frame; E_CLOSED: no longer open. */
@@ -76,9 +81,10 @@ DEFINE_CLEANUP(struct channel_payload, channel_payload_unref);
 size_t channel_payload_len(const struct channel_payload *payload);
 int channel_send_payload(struct channel *channel, struct channel_payload *payload, struct error *err) MUST_USE;
 
+/* All these may be asked until on_close returns. */
 bool channel_is_writable(const struct channel *channel);
-X509 *channel_peer(const struct channel *channel);       /* borrowed; NULL: none shown */
+X509 *channel_peer(const struct channel *channel); /* borrowed; NULL: none shown */
 bool channel_peer_is_expired(const struct channel *channel);
-const char *channel_alpn(const struct channel *channel); /* "" before on_open */
+const char *channel_alpn(const struct channel *channel);    /* "" before on_open */
 const char *channel_address(const struct channel *channel); /* "127.0.0.1:1234" of the peer, for logs */
-STACK_OF(X509) *channel_peer_chain(const struct channel *channel);
+STACK_OF(X509) *channel_peer_chain(const struct channel *channel); /* verified: leaf first, CA last; borrowed; may be NULL */
