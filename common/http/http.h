@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmicrohttpd inside a uv loop: plain HTTP on loopback. A request is delivered whole (body bounded); the answer may come later, from
- * the loop. MHD runs in external epoll mode, its epoll descriptor watched by uv_poll; a request that waits is a suspended
- * MHD connection. One loop owns a server and its requests. */
+/* libmicrohttpd inside a uv loop: plain HTTP on loopback. A request is delivered whole (body bounded); the answer may
+ * come later, from the loop. MHD runs in external epoll mode, its epoll descriptor watched by uv_poll; a request that
+ * waits is a suspended MHD connection. One loop owns a server and its requests. */
 #pragma once
 
 #include "base/buf.h"
@@ -21,31 +21,44 @@ struct http_config {
 	size_t body_max;
 	uint32_t connections_max;
 	uint32_t idle_seconds;
+	/* Called with the head alone, before any body is kept: how many bytes of body may come (body_max caps it). May
+	 * answer with http_reply already; the body is then dropped and on_request is not called. NULL: body_max. */
+	size_t (*on_head)(struct http_request *request, void *owner);
+	/* A request that has passed on_head unanswered is lost before on_request (connection closed, body refused): free
+	 * its data. NULL: nothing to do. http_reply is not allowed. */
+	void (*on_drop)(struct http_request *request, void *owner);
 	/* Called with the whole request; answers now or later with http_reply, exactly once. */
 	void (*on_request)(struct http_request *request, void *owner);
-	/* The answer to something MHD or this module refuses itself (too large, bad path...): fills body and content type. NULL: text. */
+	/* The answer to something MHD or this module refuses itself (too large, bad path...): fills body and content type.
+	 * NULL: text. */
 	void (*on_refusal)(int status, const char *detail, struct buf *body, const char **content_type, void *owner);
 	void *owner;
 };
 
-int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret, struct error *err) MUST_USE;
+int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret,
+                      struct error *err) MUST_USE;
 uint16_t http_server_port(const struct http_server *server);
-/* Stops accepting, lets requests under way finish (at most grace_ms), then closes; on_closed once, then the server's memory goes. */
+/* Stops accepting, lets requests under way finish (at most grace_ms), then closes; on_closed once, then the server's
+ * memory goes. */
 void http_server_close(struct http_server *server, uint64_t grace_ms, void (*on_closed)(void *owner));
 
-/* All borrowed for the life of the request. path is the raw path without query, checked: starts with '/', no empty, "." or ".."
- * segment, no %2f, %00 or other escape of a control; segments are percent-decoded by http_path_segment. */
+/* All borrowed for the life of the request. path is the raw path without query, checked: starts with '/', no empty, "."
+ * or ".." segment, no %2f, %00 or other escape of a control; segments are percent-decoded by http_path_segment. */
 const char *http_method(const struct http_request *request);
 const char *http_path(const struct http_request *request);
 /* The index-th segment, decoded; NULL beyond the last. */
 const char *http_path_segment(const struct http_request *request, size_t index);
-const char *http_header(const struct http_request *request, const char *name); /* case-insensitive; NULL: absent */
-const char *http_query(const struct http_request *request, const char *name);  /* decoded; NULL: absent; "" for a bare name */
+/* The name is case-insensitive; NULL: absent. */
+const char *http_header(const struct http_request *request, const char *name);
+/* Decoded; NULL: absent; "" for a bare name. The first of several. */
+const char *http_query(const struct http_request *request, const char *name);
+#define HTTP_QUERY_MAX 32 /* parameters; more are refused */
 size_t http_query_count(const struct http_request *request);
 const char *http_query_name(const struct http_request *request, size_t index);
 struct bytes http_body(const struct http_request *request);
 const char *http_peer(const struct http_request *request); /* "127.0.0.1:1234" */
-const char *http_request_id(const struct http_request *request); /* the client's X-Request-Id if it is sane, else a made one */
+/* The client's X-Request-Id if it is sane, else a made one. */
+const char *http_request_id(const struct http_request *request);
 void *http_request_data(const struct http_request *request);
 void http_request_set_data(struct http_request *request, void *data);
 
@@ -62,5 +75,7 @@ struct http_reply {
 	size_t headers_len;
 };
 
-/* Answers; from the loop, now or later, exactly once. Cannot fail: without memory the connection is closed. HEAD drops the body. */
+/* Answers; from the loop, now or later, exactly once; the request is gone when this returns. Cannot fail: without
+ * memory the connection is closed. HEAD drops the body. A request that outlived its server (http_server_close) is just
+ * freed. */
 void http_reply(struct http_request *request, const struct http_reply *reply);

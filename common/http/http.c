@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server: MHD driven from the loop. MHD's epoll descriptor is watched by a uv_poll and its next deadline by a
+ * uv_timer; drive() is the only place that lets MHD work, so every callback below runs inside it (or inside
+ * MHD_stop_daemon).
+ *
+ *   SERVING --http_server_close--> DRAINING --no request left, or grace over--> CLOSING --handles closed--> (freed)
+ *
+ * While DRAINING nothing is accepted and new requests on open connections are refused. MHD would abort on a suspended
+ * connection when it stops: requests that still wait then are orphaned and their connections resumed. */
+#include "http/http.h"
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "http/request.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTION_MEMORY (64u << 10) /* MHD's own, per connection: bounds the head of a request */
+#define LISTEN_BACKLOG 128
+
+struct http_server {
+	struct http_config config;
+	struct MHD_Daemon *daemon;
+	uv_poll_t poll;
+	uv_timer_t deadline; /* MHD's next */
+	uv_timer_t grace;
+	unsigned handles; /* open ones of the three above */
+	uint16_t port;
+	bool resumed; /* a connection was, since MHD last worked */
+	bool draining, closing;
+	struct http_request *requests; /* all that have a connection */
+	void (*on_closed)(void *owner);
+};
+
+static void drive_soon(struct http_server *server);
+static void on_deadline(uv_timer_t *timer);
+static void server_finish(struct http_server *server);
+
+/* Requests -------------------------------------------------------------------------------------------------------- */
+
+static void list_add(struct http_server *server, struct http_request *request)
+{
+	request->server = server;
+	request->next = server->requests;
+	if (server->requests != NULL)
+		server->requests->previous = request;
+	server->requests = request;
+}
+
+static void list_remove(struct http_request *request)
+{
+	if (request->previous != NULL)
+		request->previous->next = request->next;
+	else
+		request->server->requests = request->next;
+	if (request->next != NULL)
+		request->next->previous = request->previous;
+	request->next = request->previous = NULL;
+	request->server = NULL;
+	request->connection = NULL;
+}
+
+void http_reply(struct http_request *request, const struct http_reply *reply)
+{
+	if (request->state == REQUEST_ORPHANED) {
+		request_free(request);
+		return;
+	}
+	request_set_reply(request, reply, request->server->draining);
+	request_set_state(request, REQUEST_ANSWERED);
+	if (request->suspended) {
+		request->suspended = false;
+		MHD_resume_connection(request->connection);
+		drive_soon(request->server);
+	}
+}
+
+/* Its owner gets no on_request. */
+static void drop(struct http_request *request)
+{
+	const struct http_config *config = &request->server->config;
+
+	if (request->adopted && config->on_drop != NULL)
+		config->on_drop(request, config->owner);
+	request->adopted = false;
+}
+
+static void refuse(struct http_request *request, int status, const char *detail)
+{
+	const struct http_config *config = &request->server->config;
+	CLEANUP(buf_deinit) struct buf body = BUF_NULL;
+	const char *content_type = "text/plain";
+
+	log_event(LOG_DEBUG, "request refused", LOG_STR("request_id", request->id), LOG_STR("peer", request->peer),
+	          LOG_I64("status", status), LOG_STR("detail", detail));
+	drop(request);
+	if (config->on_refusal != NULL)
+		config->on_refusal(status, detail, &body, &content_type, config->owner);
+	else
+		buf_printf(&body, "%s\n", detail);
+	http_reply(request, &(struct http_reply){
+	                        .status = status, .content_type = content_type, .body = body.data, .body_len = body.len});
+}
+
+static void refuse_body(struct http_request *request)
+{
+	char detail[80];
+
+	snprintf(detail, sizeof(detail), "the body is larger than %zu bytes", request->body_limit);
+	refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, detail);
+}
+
+static void take_body_limit(struct http_request *request)
+{
+	const struct http_config *config = &request->server->config;
+	const char *length = http_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+	request->body_limit = config->body_max;
+	if (config->on_head != NULL) {
+		size_t limit = config->on_head(request, config->owner);
+
+		if (request->state == REQUEST_ANSWERED)
+			return;
+		if (limit < request->body_limit)
+			request->body_limit = limit;
+	}
+	request->adopted = true;
+	/* MHD has checked that it is a number; what overflows is too large as well. */
+	if (length != NULL && strtoull(length, NULL, 10) > request->body_limit)
+		refuse_body(request);
+}
+
+static void start_request(struct http_request *request, const char *method)
+{
+	request->started = true;
+	request_take_head(request, method);
+	if (request->target_code == E_TOO_LARGE)
+		refuse(request, MHD_HTTP_URI_TOO_LONG, request->target_refusal != NULL ? request->target_refusal : "too long");
+	else if (request->target_code < 0)
+		refuse(request, MHD_HTTP_BAD_REQUEST, request->target_refusal != NULL ? request->target_refusal : "bad target");
+	else if (request->server->draining)
+		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "shutting down");
+	else
+		take_body_limit(request);
+}
+
+/* data is MHD's own buffer, which lives on with the connection: wiped, since it may hold a key. */
+static enum MHD_Result take_body(struct http_request *request, const char *data, size_t len)
+{
+	if (request->state == REQUEST_ANSWERED) {
+		request->dropped += len;
+	} else if (len > request->body_limit - request->body.len) {
+		refuse_body(request);
+	} else {
+		buf_put(&request->body, data, len);
+		if (request->body.failed)
+			refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+	}
+	secret_wipe((void *)(uintptr_t)data, len);
+	return request->dropped <= request->server->config.body_max ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result send_reply(struct http_request *request)
+{
+	struct MHD_Response *reply = TAKE_PTR(request->reply);
+	enum MHD_Result result = MHD_NO;
+
+	if (reply != NULL) {
+		result = MHD_queue_response(request->connection, (unsigned)request->reply_status, reply);
+		MHD_destroy_response(reply);
+	}
+	return result;
+}
+
+static enum MHD_Result deliver(struct http_request *request)
+{
+	const struct http_config *config = &request->server->config;
+
+	request_set_state(request, REQUEST_DELIVERED);
+	request->adopted = false;
+	config->on_request(request, config->owner);
+	if (request->state == REQUEST_ANSWERED)
+		return send_reply(request);
+	request->suspended = true;
+	MHD_suspend_connection(request->connection);
+	return MHD_YES;
+}
+
+static bool awaits_continue(const struct http_request *request)
+{
+	const char *expect = http_header(request, MHD_HTTP_HEADER_EXPECT);
+
+	return expect != NULL && strcasecmp(expect, "100-continue") == 0;
+}
+
+/* MHD calls this with the head, then per piece of body, then with nothing at the end, and again after a resume. An
+ * answer known before the end is kept until the body is through (answering at once would reset the connection under a
+ * client that is still sending), unless the client waits to be told whether to send. */
+static enum MHD_Result on_access(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                                 const char *version, const char *data, size_t *data_len, void **slot)
+{
+	struct http_request *request = *slot;
+	size_t len = *data_len;
+
+	if (request == NULL)
+		return MHD_NO;
+	if (!request->started) {
+		start_request(request, method);
+		if (request->state == REQUEST_ANSWERED && awaits_continue(request))
+			return send_reply(request);
+		return MHD_YES;
+	}
+	if (len > 0) {
+		*data_len = 0;
+		return take_body(request, data, len);
+	}
+	return request->state == REQUEST_ANSWERED ? send_reply(request) : deliver(request);
+}
+
+static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+	struct http_request *request = request_new(connection, target);
+
+	if (request != NULL)
+		list_add(context, request);
+	return request;
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **slot,
+                         enum MHD_RequestTerminationCode why)
+{
+	struct http_request *request = *slot;
+
+	if (request == NULL)
+		return;
+	*slot = NULL;
+	drop(request);
+	list_remove(request);
+	if (request->state == REQUEST_DELIVERED)
+		request_set_state(request, REQUEST_ORPHANED);
+	else
+		request_free(request);
+}
+
+/* The target is parsed by us, from the raw text. */
+static size_t on_unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+	return strlen(text);
+}
+
+__attribute__((format(printf, 2, 0))) static void on_log(void *context, const char *format, va_list args)
+{
+	char text[256];
+
+	if (!log_is_on(LOG_DEBUG))
+		return;
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\r\n")] = 0;
+	log_event(LOG_DEBUG, "http", LOG_STR("detail", text));
+}
+
+/* The loop -------------------------------------------------------------------------------------------------------- */
+
+static void drive(struct http_server *server)
+{
+	MHD_UNSIGNED_LONG_LONG wait;
+
+	server->resumed = false;
+	MHD_run(server->daemon);
+	if (server->draining && server->requests == NULL)
+		server_finish(server);
+	else if (server->resumed)
+		drive_soon(server);
+	else if (MHD_get_timeout(server->daemon, &wait) == MHD_YES)
+		uv_timer_start(&server->deadline, on_deadline, wait, 0);
+	else
+		uv_timer_stop(&server->deadline);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+	drive(timer->data);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	drive(poll->data);
+}
+
+/* MHD's descriptor does not tell of a resumed connection; it must be run. Not from here: we may be inside it. */
+static void drive_soon(struct http_server *server)
+{
+	server->resumed = true;
+	uv_timer_start(&server->deadline, on_deadline, 0, 0);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct http_server *server = handle->data;
+
+	if (--server->handles > 0)
+		return;
+	if (server->on_closed != NULL)
+		server->on_closed(server->config.owner);
+	free(server);
+}
+
+static void close_handles(struct http_server *server)
+{
+	uv_close((uv_handle_t *)&server->poll, on_handle_closed);
+	uv_close((uv_handle_t *)&server->deadline, on_handle_closed);
+	uv_close((uv_handle_t *)&server->grace, on_handle_closed);
+}
+
+static void server_finish(struct http_server *server)
+{
+	if (server->closing)
+		return;
+	server->closing = true;
+	uv_poll_stop(&server->poll); /* before MHD closes the descriptor */
+	for (struct http_request *request = server->requests; request != NULL; request = request->next) {
+		if (request->suspended) {
+			request->suspended = false;
+			MHD_resume_connection(request->connection);
+		}
+	}
+	MHD_stop_daemon(server->daemon);
+	assert(server->requests == NULL);
+	close_handles(server);
+}
+
+static void on_grace_over(uv_timer_t *timer)
+{
+	server_finish(timer->data);
+}
+
+void http_server_close(struct http_server *server, uint64_t grace_ms, void (*on_closed)(void *owner))
+{
+	MHD_socket listening;
+
+	assert(!server->draining);
+	server->draining = true;
+	server->on_closed = on_closed;
+	listening = MHD_quiesce_daemon(server->daemon);
+	if (listening != MHD_INVALID_SOCKET)
+		close(listening);
+	uv_timer_start(&server->grace, on_grace_over, server->requests != NULL ? grace_ms : 0, 0);
+}
+
+/* Start ----------------------------------------------------------------------------------------------------------- */
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+static int parse_address(const char *host, uint16_t port, union address *ret, socklen_t *ret_len, struct error *err)
+{
+	union address address = {0};
+
+	if (strcmp(host, "localhost") == 0)
+		host = "127.0.0.1";
+	if (inet_pton(AF_INET, host, &address.in.sin_addr) == 1) {
+		address.in.sin_family = AF_INET;
+		address.in.sin_port = htons(port);
+		*ret_len = sizeof(address.in);
+	} else if (inet_pton(AF_INET6, host, &address.in6.sin6_addr) == 1) {
+		address.in6.sin6_family = AF_INET6;
+		address.in6.sin6_port = htons(port);
+		*ret_len = sizeof(address.in6);
+	} else {
+		return error_set(err, E_INVALID, "%s is no IP address", host);
+	}
+	*ret = address;
+	return 0;
+}
+
+static int check_loopback(const char *host, const union address *address, struct error *err)
+{
+	bool loopback = address->any.sa_family == AF_INET ? ntohl(address->in.sin_addr.s_addr) >> 24 == 127
+	                                                  : IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+
+	if (!loopback)
+		return error_set(err, E_FORBIDDEN,
+		                 "%s is not a loopback address: this port speaks plain HTTP, and HTTPS is not available yet",
+		                 host);
+	return 0;
+}
+
+/* A listening descriptor in *ret_fd, and the port that it got. */
+static int open_socket(const struct http_config *config, int *ret_fd, uint16_t *ret_port, struct error *err)
+{
+	union address address;
+	socklen_t len;
+	int fd, on = 1;
+	int r = parse_address(config->host, config->port, &address, &len, err);
+
+	if (r == 0)
+		r = check_loopback(config->host, &address, err);
+	if (r < 0)
+		return r;
+	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, error_from_errno(errno), "socket: %s", strerror(errno));
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 || bind(fd, &address.any, len) < 0 ||
+	    listen(fd, LISTEN_BACKLOG) < 0 || getsockname(fd, &address.any, &len) < 0) {
+		int code = errno == EADDRINUSE ? E_BUSY : error_from_errno(errno);
+
+		error_set(err, code, "listen on %s port %u: %s", config->host, config->port, strerror(errno));
+		close(fd);
+		return code;
+	}
+	*ret_fd = fd;
+	*ret_port = ntohs(address.any.sa_family == AF_INET ? address.in.sin_port : address.in6.sin6_port);
+	return 0;
+}
+
+/* fd belongs to MHD from here on, also when it fails. */
+static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
+{
+	const struct http_config *config = &server->config;
+
+	/* clang-format off */
+	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0,
+	                        NULL, NULL, on_access, server,
+	                        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+	                        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
+	                        MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
+	                        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
+	                        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+	                        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections_max,
+	                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_seconds,
+	                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+	                        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+	                        MHD_OPTION_END);
+	/* clang-format on */
+}
+
+static int start_watching(struct http_server *server, uv_loop_t *loop, struct error *err)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	int started;
+
+	if (info == NULL || uv_poll_init(loop, &server->poll, info->epoll_fd) < 0)
+		return error_set(err, E_IO, "watching the HTTP server's descriptor failed");
+	uv_timer_init(loop, &server->deadline);
+	uv_timer_init(loop, &server->grace);
+	server->handles = 3;
+	server->poll.data = server->deadline.data = server->grace.data = server;
+	started = uv_poll_start(&server->poll, UV_READABLE, on_readable);
+	assert(started == 0); /* it fails only for a descriptor that is watched already */
+	return 0;
+}
+
+int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret, struct error *err)
+{
+	struct http_server *server = calloc(1, sizeof(*server));
+	int fd = -1, r;
+
+	if (server == NULL)
+		return error_nomem(err);
+	server->config = *config;
+	r = open_socket(config, &fd, &server->port, err);
+	if (r == 0) {
+		server->daemon = start_daemon(server, fd);
+		if (server->daemon == NULL)
+			r = error_set(err, E_IO, "starting the HTTP server failed");
+		else
+			r = start_watching(server, loop, err);
+	}
+	if (r < 0) {
+		if (server->daemon != NULL)
+			MHD_stop_daemon(server->daemon);
+		free(server);
+		return r;
+	}
+	*ret = server;
+	return 0;
+}
+
+uint16_t http_server_port(const struct http_server *server)
+{
+	return server->port;
+}
