@@ -5,6 +5,9 @@
  * N, a delta N..M and history are index queries. One writer (a thread of its own), any number of readers (one connection
  * each, WAL). Writes go through store_write.h, which only the change layer may include.
  *
+ * Callbacks `fn` may call other reads of the same reader. Other than 0 stops: the call then returns fn's value when that is
+ * negative, else 0.
+ *
  * A secret rests sealed under the keyring with AAD "tlsplane/secret/v1" 0x00 | u32 kind | uid | u64 version. */
 #pragma once
 
@@ -16,6 +19,7 @@
 #include "model/object.h"
 #include "model/resource.h"
 
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,8 +30,8 @@ struct store_reader; /* one connection; one thread at a time */
 struct store_config {
 	const char *dir;   /* the data directory, made 0700 if absent */
 	bool new_epoch;    /* start a new epoch before anything else */
-	const char *trust_domain; /* for a CA made at first start */
-	const char *ca_cert, *ca_key; /* PEM files of a brought CA, or NULL */
+	const char *trust_domain; /* for a CA made at first start; NULL: "tlsplane" */
+	const char *ca_cert, *ca_key; /* PEM files of a brought CA, or NULL; later starts check that it is the same */
 };
 
 /* Locks the directory (E_BUSY: in use by another process), opens or makes keyring and database, migrates (E_VERSION: made by a newer
@@ -107,10 +111,22 @@ int store_scan_selector(struct store_reader *reader, const char *selector, uint6
                         int (*fn)(const struct store_row *row, void *context), void *context, struct error *err) MUST_USE;
 
 /* What changed in one selector after `from` up to `to`: puts (states valid at `to` that began after `from`), and removals ((kind, id)
- * valid at `from` and not at `to` in this selector: row->state.object of the old state). Removals first. */
+ * valid at `from` and not at `to` in this selector: row->state.object of the old state). Removals first, then puts with row ids
+ * ascending: a caller that stops among the puts goes on with store_scan_selector at `to` after the last one that it took. */
 int store_scan_changes(struct store_reader *reader, const char *selector, uint64_t from, uint64_t to,
                        int (*fn)(const struct store_row *row, bool removed, void *context), void *context,
                        struct error *err) MUST_USE;
+
+/* What the publisher asks after a commit: cost follows what changed after revision `after`, not what is stored. */
+int store_each_selector_since(struct store_reader *reader, uint64_t after,
+                              int (*fn)(const struct store_selector *selector, void *context), void *context,
+                              struct error *err) MUST_USE;
+/* Ids of one kind that were put or deleted after revision `after`; an id may come twice. */
+int store_each_id_since(struct store_reader *reader, enum kind kind, uint64_t after, int (*fn)(const char *id, void *context),
+                        void *context, struct error *err) MUST_USE;
+/* How many puts store_scan_changes would report. */
+int store_count_changes(struct store_reader *reader, const char *selector, uint64_t from, uint64_t to, uint64_t *ret_puts,
+                        struct error *err) MUST_USE;
 
 /* Neighbours, by index. ------------------------------------------------------------------------------------------- */
 
@@ -127,7 +143,7 @@ int store_each_by_port(struct store_reader *reader, uint16_t port, int (*fn)(con
 
 /* Agents and credentials. ------------------------------------------------------------------------------------------ */
 
-/* E_NOT_FOUND unless an admin token has this SHA-256; name must hold ID_MAX + 1. */
+/* E_NOT_FOUND unless an admin token's text has this SHA-256; name must hold ID_MAX + 1. */
 int store_find_token(struct store_reader *reader, const uint8_t sha256[32], char *name, struct error *err) MUST_USE;
 
 /* What the channel learned about an agent; survives restarts, no part of history. */

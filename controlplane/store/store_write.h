@@ -32,27 +32,30 @@ int store_revision_begin(struct store_writer *writer, const struct store_author 
 /* The number it will have. */
 struct revision store_revision_next(const struct store_writer *writer);
 
-/* uid_of_new: the uid when the object is new is made here. A put with the same content as the current state is E_EXISTS and does nothing
- * (the caller decides what a no-op is worth). secret: plain, sealed here; NULL: none. names, refs, bind are indexed. */
+/* The uid of a new object is made here. A put with the same content as the current state is E_EXISTS and does nothing (the caller
+ * decides what a no-op is worth); one that this revision has changed already is E_CONFLICT. secret: plain, sealed here;
+ * NULL: none. names, refs, bind are indexed. ret_row: a copy, NULL when not wanted. After any other failure abort the revision. */
 struct store_put {
 	const struct resource *resource;
 	struct bytes body;           /* final */
 	const struct secret *secret; /* final */
 };
 int store_put(struct store_writer *writer, const struct store_put *put, struct store_row *ret_row, struct error *err) MUST_USE;
+/* E_NOT_FOUND: no such current object. */
 int store_delete(struct store_writer *writer, enum kind kind, const char *id, struct error *err) MUST_USE;
 
 /* Writes the revision row with chain hash, selector digests, audit row; *ret tells. E_EXISTS when nothing changed: then no revision
- * was made and only the audit row, if any, is written. */
+ * was made and nothing written (store_audit can tell of it). The revision is over, whatever is returned. */
 int store_revision_end(struct store_writer *writer, struct store_revision *ret, struct error *err) MUST_USE;
 void store_revision_abort(struct store_writer *writer);
 
-/* Selectors touched by the revisions of this transaction since begin, for the publisher. Valid until the next begin. */
+/* Selectors whose content the newest ended revision touched. Valid until the next revision begins. */
 size_t store_touched_count(const struct store_writer *writer);
 const char *store_touched(const struct store_writer *writer, size_t index);
 
 int store_audit(struct store_writer *writer, const struct store_author *author, const char *action, const char *outcome,
                 struct error *err) MUST_USE; /* a refused write */
+/* Does nothing for an agent that does not exist. */
 int store_put_agent_status(struct store_writer *writer, const struct store_agent_status *status, struct error *err) MUST_USE;
 /* True if an agent ever had this id. */
 int store_agent_id_is_used(struct store_writer *writer, const char *id, bool *ret, struct error *err) MUST_USE;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading objects through what connects them (references, names, ports), and the records beside the objects. */
+#include "store/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int store_each_referrer(struct store_reader *reader, enum kind kind, const char *id,
+                        int (*fn)(const struct store_row *row, const char *pointer, void *context), void *context,
+                        struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	struct store_row row;
+	const char *pointer;
+	bool more = false;
+	int code = statement_start(&statement, &reader->database, STMT_REFERRERS, err, V_INT(kind), V_TEXT(id));
+
+	while (code == 0) {
+		code = statement_step(&statement, &more, err);
+		if (code != 0 || !more)
+			return code;
+		code = row_load(&statement, &row, err);
+		if (code != 0)
+			return code;
+		pointer = column_text(&statement, ROW_COLUMNS);
+		if (pointer == NULL)
+			return error_nomem(err);
+		code = fn(&row, pointer, context);
+	}
+	return code < 0 ? code : 0;
+}
+
+int store_each_by_name(struct store_reader *reader, const char *name,
+                       int (*fn)(const struct store_row *row, void *context), void *context, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_BY_NAME, err, V_TEXT(name), V_INT(KIND_SSL));
+
+	return code == 0 ? rows_each(&statement, fn, context, err) : code;
+}
+
+int store_each_by_port(struct store_reader *reader, uint16_t port,
+                       int (*fn)(const struct store_row *row, void *context), void *context, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_BY_PORT, err, V_INT(port), V_INT(KIND_LISTENER));
+
+	return code == 0 ? rows_each(&statement, fn, context, err) : code;
+}
+
+int store_find_token(struct store_reader *reader, const uint8_t sha256[32], char *name, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	const char *text;
+	bool row = false;
+	int code = statement_start(&statement, &reader->database, STMT_TOKEN_FIND, err, V_BLOB(sha256, 32));
+
+	if (code == 0)
+		code = statement_step(&statement, &row, err);
+	if (code != 0)
+		return code;
+	if (!row)
+		return error_set(err, E_NOT_FOUND, "no such token");
+	text = column_text(&statement, 0);
+	if (text == NULL)
+		return error_nomem(err);
+	snprintf(name, ID_MAX + 1, "%s", text);
+	return 0;
+}
+
+int store_get_agent_status(struct store_reader *reader, const char *id, struct store_agent_status *ret,
+                           struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	struct store_agent_status status = {0};
+	const char *report;
+	bool row = false;
+	int code = statement_start(&statement, &reader->database, STMT_STATUS_GET, err, V_TEXT(id));
+
+	if (code == 0)
+		code = statement_step(&statement, &row, err);
+	if (code != 0)
+		return code;
+	if (!row)
+		return error_set(err, E_NOT_FOUND, "nothing is known of agent %s", id);
+	snprintf(status.id, sizeof(status.id), "%s", id);
+	status.last_seen = column_u64(&statement, 0);
+	status.last_ack_time = column_u64(&statement, 1);
+	status.acked = (struct revision){.epoch = column_u64(&statement, 2), .number = column_u64(&statement, 3)};
+	report = column_text(&statement, 4);
+	if (report != NULL) {
+		status.report = strdup(report);
+		if (status.report == NULL)
+			return error_nomem(err);
+	}
+	*ret = status;
+	return 0;
+}
+
+void store_agent_status_deinit(struct store_agent_status *status)
+{
+	free(status->report);
+	*status = (struct store_agent_status){0};
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of statements. A state is valid at revision N when from_rev <= N and (to_rev is NULL or to_rev > N). */
+#include "store/statements.h"
+
+/* In the order that row_load (read_rows.c) takes them. */
+#define ROW_OF(table)                                                                                                  \
+	table "row_id, " table "kind, " table "id, " table "uid, " table "epoch, " table "from_rev, " table "to_rev, " table   \
+	      "enabled, " table "selector, " table "labels, " table "descr, " table "body, " table "secret, " table        \
+	      "create_time, " table "update_time"
+#define ROW ROW_OF("")
+
+#define REVISION "number, epoch, time, chain, actor, request_id, source, summary, changes"
+
+/* States of selector ?1 that began in (?2, ?3] and are still valid at ?3. */
+#define BEGAN_BETWEEN                                                                                                  \
+	" FROM object WHERE selector = ?1 AND held = 1 AND from_rev > ?2 AND from_rev <= ?3"                               \
+	" AND (to_rev IS NULL OR to_rev > ?3)"
+
+const struct statement_text statement_table[STMT_COUNT_] = {
+    [STMT_BEGIN_READ] = {"BEGIN DEFERRED", false},
+    [STMT_BEGIN_WRITE] = {"BEGIN IMMEDIATE", false},
+    [STMT_COMMIT] = {"COMMIT", false},
+    [STMT_ROLLBACK] = {"ROLLBACK", false},
+    [STMT_SAVEPOINT] = {"SAVEPOINT revision", false},
+    [STMT_SAVEPOINT_UNDO] = {"ROLLBACK TO revision", false},
+    [STMT_SAVEPOINT_RELEASE] = {"RELEASE revision", false},
+
+    [STMT_META_GET] = {"SELECT value FROM meta WHERE key = ?1", false},
+    [STMT_META_PUT] = {"INSERT INTO meta (key, value) VALUES (?1, ?2)", false},
+    [STMT_TOKEN_FIND] = {"SELECT name FROM token WHERE sha256 = ?1", false},
+    [STMT_TOKEN_PUT] = {"INSERT INTO token (sha256, name, create_time) VALUES (?1, ?2, ?3)", false},
+
+    [STMT_HEAD] = {"SELECT " REVISION " FROM revision WHERE number = (SELECT max(number) FROM revision)", false},
+    [STMT_REVISION_GET] = {"SELECT " REVISION " FROM revision WHERE number = ?1", false},
+    [STMT_REVISION_LIST] = {"SELECT " REVISION " FROM revision WHERE number < ?1 ORDER BY number DESC LIMIT ?2", false},
+    [STMT_REVISION_PUT] = {"INSERT INTO revision (" REVISION ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", false},
+
+    [STMT_GET] = {"SELECT " ROW " FROM object WHERE kind = ?1 AND id = ?2 AND to_rev IS NULL", false},
+    [STMT_GET_AT] = {"SELECT " ROW " FROM (SELECT * FROM object WHERE kind = ?1 AND id = ?2 AND from_rev <= ?3"
+                     " ORDER BY from_rev DESC LIMIT 1) WHERE to_rev IS NULL OR to_rev > ?3",
+                     false},
+    [STMT_NEWEST] = {"SELECT " ROW ", held, digest FROM object WHERE kind = ?1 AND id = ?2 ORDER BY from_rev DESC LIMIT 1",
+                     false},
+    [STMT_LIST] = {"SELECT " ROW " FROM object WHERE kind = ?1 AND id > ?2 AND to_rev IS NULL ORDER BY id LIMIT ?3", false},
+    [STMT_LIST_AT] = {"SELECT " ROW " FROM object WHERE kind = ?1 AND id > ?2 AND from_rev <= ?4"
+                      " AND (to_rev IS NULL OR to_rev > ?4) ORDER BY id LIMIT ?3",
+                      false},
+    [STMT_COUNT] = {"SELECT objects FROM tally WHERE kind = ?1", false},
+    [STMT_TALLY] = {"INSERT INTO tally (kind, objects) VALUES (?1, max(?2, 0))"
+                    " ON CONFLICT (kind) DO UPDATE SET objects = objects + ?2",
+                    false},
+    [STMT_CLOSE_STATE] = {"UPDATE object SET to_rev = ?2 WHERE row_id = ?1", false},
+    [STMT_PUT_STATE] = {"INSERT INTO object (kind, id, uid, epoch, from_rev, enabled, held, selector, labels, descr, body, secret,"
+                        " digest, create_time, update_time)"
+                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                        false},
+    [STMT_CHANGE_PUT] = {"INSERT INTO change (revision, kind, id) VALUES (?1, ?2, ?3)", false},
+    [STMT_CHANGED_IDS] = {"SELECT id FROM change WHERE revision > ?1 AND kind = ?2", false},
+
+    [STMT_SELECTOR_GET] = {"SELECT digest, objects FROM selector WHERE selector = ?1", false},
+    [STMT_SELECTOR_PUT] = {"INSERT INTO selector (selector, digest, objects, changed) VALUES (?1, ?2, ?3, ?4)"
+                           " ON CONFLICT (selector) DO UPDATE SET digest = ?2, objects = ?3, changed = ?4",
+                           false},
+    [STMT_SELECTOR_ALL] = {"SELECT selector, digest, objects, changed FROM selector", true},
+    [STMT_SELECTOR_SINCE] = {"SELECT selector, digest, objects, changed FROM selector WHERE changed > ?1", false},
+
+    /* What is current and old enough, and what has ended since: the cost is that of the content, not of its history. */
+    [STMT_SCAN_SELECTOR] = {"SELECT " ROW " FROM object WHERE selector = ?1 AND held = 1 AND to_rev IS NULL"
+                            " AND row_id > ?3 AND from_rev <= ?2 UNION ALL "
+                            "SELECT " ROW " FROM object WHERE selector = ?1 AND held = 1 AND to_rev > ?2"
+                            " AND row_id > ?3 AND from_rev <= ?2 ORDER BY row_id LIMIT ?4",
+                            false},
+    [STMT_SCAN_REMOVED] = {"SELECT " ROW_OF("o.") " FROM object o WHERE o.selector = ?1 AND o.held = 1 AND o.to_rev > ?2"
+                           " AND o.to_rev <= ?3 AND o.from_rev <= ?2 AND NOT ifnull((SELECT n.held = 1 AND n.selector = ?1"
+                           " AND (n.to_rev IS NULL OR n.to_rev > ?3) FROM object n WHERE n.kind = o.kind AND n.id = o.id"
+                           " AND n.from_rev <= ?3 ORDER BY n.from_rev DESC LIMIT 1), 0)",
+                           false},
+    [STMT_SCAN_PUT] = {"SELECT " ROW BEGAN_BETWEEN " ORDER BY from_rev, row_id", false}, /* both grow together */
+    [STMT_COUNT_PUT] = {"SELECT count(*)" BEGAN_BETWEEN, false},
+
+    [STMT_REF_PUT] = {"INSERT INTO ref (from_kind, from_id, pointer, to_kind, to_id) VALUES (?1, ?2, ?3, ?4, ?5)", false},
+    [STMT_REF_DELETE] = {"DELETE FROM ref WHERE from_kind = ?1 AND from_id = ?2", false},
+    [STMT_REFERRERS] = {"SELECT " ROW_OF("o.") ", r.pointer FROM ref r CROSS JOIN object o ON o.kind = r.from_kind"
+                        " AND o.id = r.from_id AND o.to_rev IS NULL WHERE r.to_kind = ?1 AND r.to_id = ?2",
+                        false},
+    [STMT_NAME_PUT] = {"INSERT INTO name (id, name) VALUES (?1, ?2)", false},
+    [STMT_NAME_DELETE] = {"DELETE FROM name WHERE id = ?1", false},
+    [STMT_BY_NAME] = {"SELECT " ROW_OF("o.") " FROM name n CROSS JOIN object o ON o.kind = ?2 AND o.id = n.id"
+                      " AND o.to_rev IS NULL WHERE n.name = ?1",
+                      false},
+    [STMT_BIND_PUT] = {"INSERT INTO bind (id, port) VALUES (?1, ?2)", false},
+    [STMT_BIND_DELETE] = {"DELETE FROM bind WHERE id = ?1", false},
+    [STMT_BY_PORT] = {"SELECT " ROW_OF("o.") " FROM bind b CROSS JOIN object o ON o.kind = ?2 AND o.id = b.id"
+                      " AND o.to_rev IS NULL WHERE b.port = ?1",
+                      false},
+
+    [STMT_AUDIT_PUT] = {"INSERT INTO audit (time, actor, request_id, source, action, outcome, revision)"
+                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                        false},
+    [STMT_STATUS_GET] = {"SELECT last_seen, last_ack_time, acked_epoch, acked_revision, report FROM agent_status WHERE id = ?1",
+                         false},
+    /* Not for an agent that was revoked meanwhile. */
+    [STMT_STATUS_PUT] = {"INSERT INTO agent_status (id, last_seen, last_ack_time, acked_epoch, acked_revision, report)"
+                         " SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS"
+                         " (SELECT 1 FROM object WHERE kind = ?7 AND id = ?1 AND to_rev IS NULL)"
+                         " ON CONFLICT (id) DO UPDATE SET last_seen = ?2, last_ack_time = ?3, acked_epoch = ?4,"
+                         " acked_revision = ?5, report = ?6",
+                         false},
+    [STMT_STATUS_DELETE] = {"DELETE FROM agent_status WHERE id = ?1", false},
+    [STMT_ID_WAS_USED] = {"SELECT 1 FROM object WHERE kind = ?1 AND id = ?2 LIMIT 1", false},
+};

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How SQLite would run each statement: everything by index, nothing by a scan, so that a write or a delta costs what it
+ * changes. */
+#include "fixture.h"
+
+#include "store/statements.h"
+#include "store/writer.h"
+
+static struct store *store;
+static struct store_writer *writer;
+
+static void setup(void)
+{
+	fixture_setup();
+	store = open_store();
+	OK(store_writer_open(store, &writer, &test_error));
+}
+
+static void teardown(void)
+{
+	store_writer_close(writer);
+	store_close(store);
+	fixture_teardown();
+}
+
+START_TEST(test_plan)
+{
+	const struct statement_text *text = &statement_table[_i];
+	sqlite3 *handle = writer->reader.database.handle;
+	sqlite3_stmt *plan = NULL;
+	char sql[2048];
+
+	ck_assert_ptr_nonnull(text->sql);
+	snprintf(sql, sizeof(sql), "EXPLAIN QUERY PLAN %s", text->sql);
+	if (_i <= STMT_SAVEPOINT_RELEASE) /* BEGIN and its like have no plan */
+		return;
+	ck_assert_msg(sqlite3_prepare_v2(handle, sql, -1, &plan, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(handle));
+	while (sqlite3_step(plan) == SQLITE_ROW) {
+		const char *detail = (const char *)sqlite3_column_text(plan, 3);
+		bool scans = strstr(detail, "SCAN") != NULL && strstr(detail, "SCAN CONSTANT ROW") == NULL &&
+		             strstr(detail, "SCAN (subquery") == NULL && strstr(detail, "SCAN SUBQUERY") == NULL;
+
+		ck_assert_msg(!scans || text->reads_all, "%s\nis run as: %s", text->sql, detail);
+		/* Sorting is fine where what is sorted is small: states that ended after the revision of a scan. */
+		if (_i != STMT_SCAN_SELECTOR)
+			ck_assert_msg(strstr(detail, "TEMP B-TREE") == NULL, "%s\nis run as: %s", text->sql, detail);
+	}
+	sqlite3_finalize(plan);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("plans");
+	TCase *tcase = tcase_create("plans");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	suite_add_tcase(suite, tcase);
+	tcase_add_unchecked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, test_plan, 0, STMT_COUNT_);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
