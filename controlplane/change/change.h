@@ -20,8 +20,8 @@
 
 struct change_engine;
 
-/* After a commit, on the loop: head is the newest revision; touched lists the selectors whose content changed; agents_changed: labels,
- * enrolment or revocation. */
+/* After a commit, on the loop: head is the newest revision; touched lists the selectors whose content changed, each once;
+ * agents_changed: enrolment, revocation, labels or keys of an agent. */
 struct change_commit {
 	struct store_revision head;
 	const char *const *touched;
@@ -66,7 +66,8 @@ struct change_request {
 struct change_result {
 	int code;      /* 0 or E_* */
 	struct error error;
-	struct findings findings; /* errors and warnings, pointers into the request */
+	/* Errors and warnings, pointers into the request; what refused it is among them, but for failures of our own. */
+	struct findings findings;
 	struct store_revision revision; /* of this change; of the head when nothing changed */
 	bool changed;  /* false: a no-op, no revision was made */
 	bool created;  /* the (first) item did not exist */
@@ -104,7 +105,8 @@ struct change_enrolled {
  * retry and gets a certificate for the same id. Exactly one key wins. */
 void change_enrol(struct change_engine *engine, const struct change_enrol *enrol,
                   void (*done)(const struct change_enrolled *result, void *context), void *context);
-/* A new certificate for a new key of an existing agent; the old key stays good until the new one has connected. */
+/* A new certificate for a new key (a reference, taken over) of an existing agent; the old key stays good until the new one has
+ * connected. */
 void change_renew(struct change_engine *engine, const char *agent_id, EVP_PKEY *key, const char *source,
                   void (*done)(const struct change_enrolled *result, void *context), void *context);
 /* The newer key connected: the older is dropped. */

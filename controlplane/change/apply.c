@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request inside the transaction: all items are written, then the rules between objects are checked against what
+ * then stands, and the revision is ended or undone. So the order of items means nothing, and a rule has one place. */
+#include "change/request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What refuses the request alone, against what means that the store can't go on. */
+static bool is_refusal(int code)
+{
+	return code == E_INVALID || code == E_CONFLICT || code == E_NOT_FOUND || code == E_EXISTS || code == E_PRECONDITION;
+}
+
+static int find_before(const struct change_item *item, struct store_writer *writer, struct store_row *row,
+                       bool *ret_exists, struct error *err)
+{
+	int code = store_get(store_writer_reader(writer), item->kind, item->id, 0, row, err);
+
+	*ret_exists = code == 0;
+	return code == E_NOT_FOUND ? 0 : code;
+}
+
+/* False: refused. */
+static bool check_preconditions(struct request_job *job, size_t index, const struct store_row *before, bool exists)
+{
+	const struct change_item *item = &job->request.items[index];
+	const char *collection = kind_find(item->kind)->collection;
+	char etag[64];
+
+	if (exists && (item->op == CHANGE_CREATE || (job->request.create_only && item->op == CHANGE_PUT)))
+		refuse(job, index, E_EXISTS, "exists", "", "%s/%s exists already", collection, item->id);
+	else if (!exists && (item->op == CHANGE_PATCH || item->op == CHANGE_DELETE))
+		refuse(job, index, E_NOT_FOUND, "not-found", "", "%s/%s does not exist", collection, item->id);
+	else if (!exists && job->request.if_match != NULL)
+		refuse(job, index, E_PRECONDITION, "precondition-failed", "", "If-Match: %s/%s does not exist", collection,
+		       item->id);
+	else if (exists && item->kind == KIND_JOIN_TOKEN && item->op == CHANGE_PUT)
+		refuse(job, index, E_CONFLICT, "exists", "", "a join token is never changed: delete %s and create another",
+		       item->id);
+	else if (exists && job->request.if_match != NULL) {
+		change_format_etag(&before->state.object, etag);
+		if (etag_list_has(job->request.if_match, etag))
+			return true;
+		refuse(job, index, E_PRECONDITION, "precondition-failed", "", "If-Match: %s/%s is at %s by now", collection,
+		       item->id, etag);
+	} else {
+		return true;
+	}
+	return false;
+}
+
+/* The state as the user wrote it, changed by the patch, parsed like any input. */
+static int parse_patch(struct request_job *job, size_t index, const struct store_row *before, struct error *err)
+{
+	json_t *current = resource_render_input(&before->state, err);
+	json_t *merged;
+	int code;
+
+	if (current == NULL)
+		return err->code != 0 ? err->code : error_nomem(err);
+	merged = resource_merge_patch(current, job->request.items[index].document);
+	json_decref(current);
+	if (merged == NULL)
+		return error_nomem(err);
+	code = item_parse(job, index, merged, err);
+	json_decref(merged);
+	return code;
+}
+
+static int delete_item(struct request_job *job, size_t index, struct store_writer *writer, struct error *err)
+{
+	const struct change_item *item = &job->request.items[index];
+
+	job->items[index].deleted = true;
+	return store_delete(writer, item->kind, item->id, err);
+}
+
+static int write_item(struct request_job *job, size_t index, const struct store_row *before,
+                      struct store_writer *writer, struct error *err)
+{
+	struct item_work *work = &job->items[index];
+	const struct resource *resource = work->resource;
+	struct store_row *row = job->row.memory == NULL ? &job->row : NULL;
+	struct store_put put = {resource, BYTES(resource->body, resource->body_len), resource->secret};
+	int code;
+
+	if (resource->kind == KIND_AGENT) /* a patch of labels: keys and dates stay */
+		put.body = before->state.object.body;
+	work->narrowed = work->existed && (before->state.enabled != resource->enabled ||
+	                                   strcmp(before->state.object.selector, resource->selector) != 0);
+	work->written = true;
+	code = store_put(writer, &put, row, err);
+	if (code == E_EXISTS) {
+		code = row != NULL ? store_get(store_writer_reader(writer), resource->kind, resource->id, 0, row, err) : 0;
+		return code;
+	}
+	if (code == 0 && resource->kind == KIND_AGENT)
+		job->job.agents_changed = true;
+	return code;
+}
+
+static int apply_item(struct request_job *job, size_t index, struct store_writer *writer, struct error *err)
+{
+	const struct change_item *item = &job->request.items[index];
+	struct item_work *work = &job->items[index];
+	const struct store *store = job->job.engine->config.store;
+	CLEANUP(store_row_deinit) struct store_row before = {0};
+	int code = find_before(item, writer, &before, &work->existed, err);
+
+	if (code != 0 || !check_preconditions(job, index, &before, work->existed))
+		return code;
+	if (item->op == CHANGE_DELETE) {
+		job->job.agents_changed = job->job.agents_changed || item->kind == KIND_AGENT;
+		return delete_item(job, index, writer, err);
+	}
+	if (item->op == CHANGE_PATCH)
+		code = parse_patch(job, index, &before, err);
+	if (code == 0 && work->resource != NULL && item->kind == KIND_SSL)
+		code = keys_keep(job, index, store, work->existed ? &before : NULL, err);
+	if (code == 0 && work->resource != NULL && item->kind == KIND_JOIN_TOKEN)
+		code = join_token_check(job, index, writer, err);
+	/* What is refused is written too, to be undone: only so are all findings told at once. */
+	if (code != 0 || work->resource == NULL)
+		return code;
+	return write_item(job, index, &before, writer, err);
+}
+
+static int apply_items(struct request_job *job, struct store_writer *writer, struct error *err)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < job->request.items_len && code == 0; i++)
+		code = apply_item(job, i, writer, err);
+	if (code == 0)
+		code = rules_check(job, store_writer_reader(writer), err);
+	if (code != 0)
+		return code;
+	if (job->result.findings.failed)
+		return error_nomem(err);
+	if (job->request.strict)
+		findings_make_strict(&job->result.findings);
+	if (job->result.findings.errors > 0 && job->result.code == 0)
+		job->result.code = error_set(&job->result.error, E_INVALID, "%zu error%s in the request",
+		                             job->result.findings.errors, job->result.findings.errors == 1 ? "" : "s");
+	return 0;
+}
+
+/* For the audit row of what made no revision. */
+static void describe(const struct change_request *request, char action[256])
+{
+	static const char *const words[] = {
+		[CHANGE_PUT] = "put",
+		[CHANGE_CREATE] = "create",
+		[CHANGE_PATCH] = "patch",
+		[CHANGE_DELETE] = "delete",
+	};
+	const struct change_item *item = &request->items[0];
+	int len;
+
+	if (request->items_len == 0) {
+		snprintf(action, 256, "nothing");
+		return;
+	}
+	len = snprintf(action, 256, "%s %s/%s", words[item->op], kind_find(item->kind)->collection, item->id);
+	if (request->items_len > 1)
+		snprintf(action + len, 256 - (size_t)len, " and %zu more", request->items_len - 1);
+}
+
+static int audit(struct request_job *job, struct store_writer *writer, const struct store_author *author,
+                 const char *outcome, struct error *err)
+{
+	char action[256];
+
+	describe(&job->request, action);
+	return store_audit(writer, author, action, outcome, err);
+}
+
+/* Nothing changed: the head is what the answer tells. */
+static int end_unchanged(struct request_job *job, struct store_writer *writer, const struct store_author *author,
+                         struct error *err)
+{
+	int code = store_head(store_writer_reader(writer), &job->result.revision, err);
+
+	return code == 0 ? audit(job, writer, author, "unchanged", err) : code;
+}
+
+static int end_changed(struct request_job *job, struct store_writer *writer, struct error *err)
+{
+	job->result.changed = true;
+	return job_take_revision(&job->job, writer, &job->result.revision, err);
+}
+
+int request_run(struct job *base, struct store_writer *writer, struct error *err)
+{
+	struct request_job *job = container_of(base, struct request_job, job);
+	const struct change_request *request = &job->request;
+	struct store_author author = {request->actor, request->request_id, request->source, job->limits.now};
+	struct error error = ERROR_NULL;
+	int code = store_revision_begin(writer, &author, err);
+
+	if (code != 0)
+		return code;
+	code = apply_items(job, writer, &error);
+	if (code != 0 && is_refusal(code))
+		code = error_set(&error, E_INTERNAL, "a store call was refused unexpectedly: %s", error.text);
+	if (code != 0)
+		request_fail(job, &error);
+	if (job->result.code != 0) {
+		job->job.agents_changed = false;
+		store_revision_abort(writer);
+		return audit(job, writer, &author, error_name(job->result.code), err);
+	}
+	job->result.created = request->items_len > 0 && !job->items[0].existed && !job->items[0].deleted;
+	code = store_revision_end(writer, &job->result.revision, &error);
+	if (code == E_EXISTS)
+		code = end_unchanged(job, writer, &author, err);
+	else if (code == 0)
+		code = end_changed(job, writer, err);
+	else
+		*err = error;
+	if (code == 0 && job->row.memory != NULL)
+		change_format_etag(&job->row.state.object, job->result.etag);
+	return code;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs and the engine that carries them between its threads. Internal to the change layer.
+ *
+ *     PREPARING (uv pool) --> QUEUED --> RUNNING (writer thread) --> COMMITTED --> RENDERING (uv pool) --> DONE (loop)
+ *         +------- refused by itself ------------------------------------------------------------------------^
+ *
+ * A job is owned by the thread it is on; the engine's mutex guards the lists between them. */
+#pragma once
+
+#include "change/change.h"
+#include "store/store_write.h"
+
+#include <assert.h>
+
+struct job;
+
+/* What a job does in each place. prepare and render may be NULL. */
+struct job_ops {
+	void (*prepare)(struct job *job); /* pool; sets job->refused when the writer has nothing to do */
+	/* Writer thread, inside the transaction. A job that is refused keeps that to itself; other than 0: undo the whole
+	 * transaction. */
+	int (*run)(struct job *job, struct store_writer *writer, struct error *err);
+	void (*fail)(struct job *job, const struct error *error); /* the transaction is lost, whatever run said */
+	void (*render)(struct job *job);                          /* pool, after the commit */
+	void (*finish)(struct job *job);                          /* loop: tells the caller, frees the job */
+};
+
+enum job_state { JOB_NEW, JOB_PREPARING, JOB_QUEUED, JOB_RUNNING, JOB_COMMITTED, JOB_RENDERING, JOB_DONE };
+
+/* Jobs that shared a transaction; kept in the first of them, so that a commit needs no memory to be told. */
+struct batch {
+	struct batch *next;
+	struct job *jobs;           /* list, in order of their revisions */
+	struct store_revision head; /* of the newest revision that the batch made */
+	const char **touched;       /* owned array of the jobs' strings */
+	size_t touched_len;
+	bool has_revision;
+	bool agents_changed;
+	uv_work_t work;
+};
+
+struct job {
+	const struct job_ops *ops;
+	struct change_engine *engine;
+	enum job_state state;
+	struct job *next;
+	uv_work_t work;
+	struct batch batch; /* used when first of one */
+	bool refused;       /* by prepare */
+
+	/* What run did. */
+	bool changed; /* a revision was made */
+	bool agents_changed;
+	struct store_revision revision;
+	char **selectors; /* owned, as are the strings */
+	size_t selectors_len;
+};
+
+struct job_list {
+	struct job *first, **end;
+};
+
+struct status_entry; /* status.c */
+
+/* What the channel learned about agents, waiting to be written. Guarded by the engine's mutex. */
+struct status_queue {
+	struct status_entry *entries; /* one per agent */
+	size_t count;
+	struct trie *index;
+	uint64_t due; /* uv_hrtime when the oldest must be written */
+};
+
+struct change_engine {
+	struct change_config config;
+	struct store_writer *writer; /* the writer thread's */
+	X509 *ca;
+	EVP_PKEY *ca_key;
+	char ca_sha256[65]; /* of the certificate's DER, hex, for join tokens */
+	uv_thread_t thread;
+	uv_async_t async;
+	size_t pending; /* loop only: jobs submitted and not done */
+	bool closing;   /* loop only */
+	void (*on_closed)(void *owner);
+
+	uv_mutex_t mutex;
+	uv_cond_t cond; /* something to do for the writer */
+	struct job_list queue;
+	struct batch *committed, **committed_end;
+	struct status_queue statuses;
+	bool stop;    /* the writer ends when the queue is empty */
+	bool stopped; /* it has */
+};
+
+/* Hands a job over; ops->finish is called once, later, on the loop. */
+void engine_submit(struct change_engine *engine, struct job *job);
+/* Moves along the states drawn above. */
+void job_move(struct job *job, enum job_state to);
+/* Copies the selectors of the revision just ended, and what else a commit tells. E_NOMEM. */
+int job_take_revision(struct job *job, struct store_writer *writer, const struct store_revision *revision,
+                      struct error *err) MUST_USE;
+void job_deinit(struct job *job);
+
+/* commit.c: the writer thread. */
+void commit_thread(void *engine);
+
+/* status.c */
+int status_queue_init(struct status_queue *queue, struct error *err) MUST_USE;
+void status_queue_deinit(struct status_queue *queue);
+/* With the mutex held: merges one report; takes at most max entries off. */
+int status_queue_put(struct status_queue *queue, const struct store_agent_status *status, uint64_t now) MUST_USE;
+struct status_entry *status_queue_take(struct status_queue *queue, size_t max);
+/* Writer thread: writes and frees a taken list; writer NULL: frees it. */
+void status_write(struct status_entry *entries, struct store_writer *writer);
+bool status_queue_is_due(const struct status_queue *queue, uint64_t now);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be found out about a request without the store, on the uv pool: every document parsed and checked by itself,
+ * all findings of all items at once. A PATCH is parsed in the transaction, where the state it merges into cannot move.
+ */
+#include "change/request.h"
+
+#include "crypto/crypto.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MADE_ID_BYTES 8
+
+/* `code` and the request's error from what the findings say. */
+static void take_findings(struct request_job *job)
+{
+	struct change_result *result = &job->result;
+
+	if (result->findings.failed)
+		result->code = error_nomem(&result->error);
+	else if (result->findings.errors > 0 && result->code == 0)
+		result->code = error_set(&result->error, E_INVALID, "%zu error%s in the request", result->findings.errors,
+		                         result->findings.errors == 1 ? "" : "s");
+}
+
+int item_parse(struct request_job *job, size_t index, json_t *document, struct error *err)
+{
+	const struct change_item *item = &job->request.items[index];
+	CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
+	struct error error = ERROR_NULL;
+	int code =
+		resource_parse(item->kind, item->id, document, &job->limits, &findings, &job->items[index].resource, &error);
+
+	findings_append(&job->result.findings, item->pointer, &findings);
+	if (findings.errors == 0 && code == E_INVALID) /* told in words only */
+		refuse(job, index, E_INVALID, "invalid", "", "%s", error.text);
+	if (code != 0 && code != E_INVALID)
+		return error_set(err, code, "%s", error.text);
+	take_findings(job);
+	return 0;
+}
+
+static int make_id(struct change_item *item, struct error *err)
+{
+	uint8_t random[MADE_ID_BYTES];
+	int code = crypto_random(random, sizeof(random), err);
+
+	if (code == 0)
+		crypto_hex(random, sizeof(random), item->id);
+	return code;
+}
+
+static bool is_allowed(struct request_job *job, size_t index)
+{
+	const struct change_item *item = &job->request.items[index];
+
+	if (item->kind == KIND_AGENT && (item->op == CHANGE_PUT || item->op == CHANGE_CREATE))
+		refuse(job, index, E_METHOD, "not-writable", "", "agents come from enrolment: create a join token instead");
+	else if (item->kind == KIND_JOIN_TOKEN && item->op == CHANGE_PATCH)
+		refuse(job, index, E_METHOD, "not-writable", "", "a join token is never changed: delete it and create another");
+	else if (item->op != CHANGE_CREATE && resource_is_preset(item->kind, item->id))
+		refuse(job, index, E_CONFLICT, "read-only", "", "%s is a preset and is never changed: use another id",
+		       item->id);
+	else
+		return true;
+	return false;
+}
+
+static int prepare_item(struct request_job *job, size_t index, struct error *err)
+{
+	struct change_item *item = &job->request.items[index];
+	int code = 0;
+
+	if (!is_allowed(job, index))
+		return 0;
+	if (item->op == CHANGE_CREATE && item->id[0] == '\0')
+		code = make_id(item, err);
+	if (code != 0 || (item->op != CHANGE_PUT && item->op != CHANGE_CREATE))
+		return code;
+	code = item_parse(job, index, item->document, err);
+	if (code == 0 && item->kind == KIND_JOIN_TOKEN && job->items[index].resource != NULL)
+		code = join_token_prepare(job, index, err);
+	return code;
+}
+
+static int compare_items(const void *left, const void *right)
+{
+	const struct change_item *a = *(const struct change_item *const *)left,
+							 *b = *(const struct change_item *const *)right;
+	int order;
+
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	order = strcmp(a->id, b->id);
+	if (order != 0)
+		return order;
+	return a < b ? -1 : a > b; /* the later one is the duplicate */
+}
+
+static int find_duplicates(struct request_job *job, struct error *err)
+{
+	const struct change_request *request = &job->request;
+	const struct change_item **sorted;
+
+	if (request->items_len < 2)
+		return 0;
+	sorted = calloc(request->items_len, sizeof(const struct change_item *));
+	if (sorted == NULL)
+		return error_nomem(err);
+	for (size_t i = 0; i < request->items_len; i++)
+		sorted[i] = &request->items[i];
+	qsort(sorted, request->items_len, sizeof(const struct change_item *), compare_items);
+	for (size_t i = 1; i < request->items_len; i++) {
+		const struct change_item *item = sorted[i];
+
+		if (item->id[0] != '\0' && item->kind == sorted[i - 1]->kind && strcmp(item->id, sorted[i - 1]->id) == 0)
+			refuse(job, (size_t)(item - request->items), E_INVALID, "duplicate", "",
+			       "%s/%s stands twice in this request", kind_find(item->kind)->collection, item->id);
+	}
+	free(sorted);
+	return 0;
+}
+
+void request_prepare(struct job *base)
+{
+	struct request_job *job = container_of(base, struct request_job, job);
+	struct error error = ERROR_NULL;
+	int code = 0;
+
+	job->limits.now = (uint64_t)time(NULL);
+	for (size_t i = 0; i < job->request.items_len && code == 0; i++)
+		code = prepare_item(job, i, &error);
+	if (code == 0)
+		code = find_duplicates(job, &error);
+	if (code != 0)
+		request_fail(job, &error);
+	base->refused = request_is_refused(job);
+}

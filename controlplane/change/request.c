@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a change request: made, submitted, answered. */
+#include "change/request.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct change_request *change_request_new(size_t items)
+{
+	struct request_job *job = calloc(1, sizeof(*job));
+
+	if (job == NULL)
+		return NULL;
+	job->request.items = calloc(items > 0 ? items : 1, sizeof(*job->request.items));
+	job->items = calloc(items > 0 ? items : 1, sizeof(*job->items));
+	job->request.items_len = items;
+	if (job->request.items == NULL || job->items == NULL)
+		return change_request_free(&job->request);
+	return &job->request;
+}
+
+struct change_request *change_request_free(struct change_request *request)
+{
+	struct request_job *job;
+
+	if (request == NULL)
+		return NULL;
+	job = container_of(request, struct request_job, request);
+	for (size_t i = 0; i < request->items_len; i++) {
+		if (request->items != NULL)
+			json_decref(request->items[i].document);
+		if (job->items != NULL)
+			resource_free(job->items[i].resource);
+	}
+	free(request->items);
+	free(request->if_match);
+	free(job->items);
+	findings_deinit(&job->result.findings);
+	json_decref(job->result.answer);
+	store_row_deinit(&job->row);
+	secret_free(job->token_text);
+	job_deinit(&job->job);
+	free(job);
+	return NULL;
+}
+
+void change_submit(struct change_engine *engine, struct change_request *request,
+                   void (*done)(const struct change_result *result, void *context), void *context)
+{
+	struct request_job *job = container_of(request, struct request_job, request);
+
+	job->job.ops = &request_ops;
+	job->done = done;
+	job->context = context;
+	job->limits = engine->config.limits;
+	engine_submit(engine, &job->job);
+}
+
+/* When several things are wrong: what the caller must mend first decides. */
+static int weight(int code)
+{
+	static const int order[] = {E_CONFLICT, E_INVALID, E_METHOD, E_NOT_FOUND, E_EXISTS, E_PRECONDITION};
+
+	for (size_t i = 0; i < ARRAY_LEN(order); i++)
+		if (order[i] == code)
+			return (int)i + 1;
+	return 0;
+}
+
+void refuse(struct request_job *job, size_t index, int code, const char *finding, const char *pointer,
+            const char *format, ...)
+{
+	struct change_result *result = &job->result;
+	char detail[384], full[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	snprintf(full, sizeof(full), "%s%s", job->request.items[index].pointer, pointer);
+	findings_add(&result->findings, FINDING_ERROR, finding, full, "%s", detail);
+	if (weight(code) > weight(result->code))
+		result->code = error_set(&result->error, code, "%s", detail);
+}
+
+void warn(struct request_job *job, size_t index, const char *finding, const char *pointer, const char *format, ...)
+{
+	char detail[384], full[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	snprintf(full, sizeof(full), "%s%s", job->request.items[index].pointer, pointer);
+	findings_add(&job->result.findings, FINDING_WARNING, finding, full, "%s", detail);
+}
+
+bool request_is_refused(const struct request_job *job)
+{
+	return job->result.code != 0 || job->result.findings.errors > 0;
+}
+
+void request_fail(struct request_job *job, const struct error *error)
+{
+	job->result.code = error->code;
+	job->result.error = *error;
+	job->result.changed = false;
+}
+
+static void on_fail(struct job *base, const struct error *error)
+{
+	struct request_job *job = container_of(base, struct request_job, job);
+
+	if (job->result.code == 0) /* a refusal stands: it was right whatever became of the others */
+		request_fail(job, error);
+}
+
+static void on_render(struct job *base)
+{
+	struct request_job *job = container_of(base, struct request_job, job);
+	struct error error = ERROR_NULL;
+
+	if (job->result.code != 0 || job->row.memory == NULL)
+		return;
+	/* Without memory for it the change stands, and the answer is empty. */
+	job->result.answer = resource_render(&job->row.state, &job->limits, &error);
+	if (job->token_text != NULL && job->result.answer != NULL && job->result.changed)
+		(void)json_object_set_new(job->result.answer, "token",
+		                          json_stringn((const char *)job->token_text->data, job->token_text->len));
+}
+
+static void on_finish(struct job *base)
+{
+	struct request_job *job = container_of(base, struct request_job, job);
+
+	job->result.selectors = (const char **)(void *)base->selectors;
+	job->result.selectors_len = job->result.changed ? base->selectors_len : 0;
+	if (job->done != NULL)
+		job->done(&job->result, job->context);
+	change_request_free(&job->request);
+}
+
+const struct job_ops request_ops = {
+	.prepare = request_prepare,
+	.run = request_run,
+	.fail = on_fail,
+	.render = on_render,
+	.finish = on_finish,
+};
+
+void change_format_etag(const struct object_view *object, char etag[64])
+{
+	snprintf(etag, 64, "\"%" PRIu64 "-%" PRIu64 "\"", object->epoch, object->version);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A change request as a job: what each step knows of it. Internal to the change layer. */
+#pragma once
+
+#include "change/engine.h"
+
+/* One item on its way. */
+struct item_work {
+	struct resource *resource; /* PUT and CREATE from prepare, PATCH from the transaction; owned */
+	bool existed;
+	bool written;  /* its resource is what the store has now */
+	bool deleted;
+	bool narrowed; /* selector or status differ from before: referrers must be looked at */
+};
+
+struct request_job {
+	struct job job;
+	struct change_request request; /* handed out by change_request_new */
+	struct item_work *items;       /* as many */
+	void (*done)(const struct change_result *result, void *context);
+	void *context;
+	struct change_result result;
+	struct resource_limits limits; /* now set */
+	struct store_row row;          /* of the first put item, for the answer */
+	struct secret *token_text;     /* a new join token, told once */
+};
+
+extern const struct job_ops request_ops;
+
+/* Adds an error finding behind the item's pointer and lets `code` be the request's unless a weightier one is there. */
+void refuse(struct request_job *job, size_t index, int code, const char *finding, const char *pointer,
+            const char *format, ...) PRINTF_LIKE(6, 7);
+void warn(struct request_job *job, size_t index, const char *finding, const char *pointer, const char *format, ...)
+	PRINTF_LIKE(5, 6);
+bool request_is_refused(const struct request_job *job);
+/* The whole request fails for a reason of ours. */
+void request_fail(struct request_job *job, const struct error *error);
+
+/* prepare.c */
+void request_prepare(struct job *job);
+/* Parses one document; findings go behind the item's pointer. 0 also when it was refused. */
+int item_parse(struct request_job *job, size_t index, json_t *document, struct error *err) MUST_USE;
+
+/* apply.c */
+int request_run(struct job *job, struct store_writer *writer, struct error *err);
+
+/* keys.c: fills the keys of pairs that came without, from the object's current state (before: NULL when it is new). */
+int keys_keep(struct request_job *job, size_t index, const struct store *store, const struct store_row *before,
+              struct error *err) MUST_USE;
+
+/* join_token.c: in prepare, the secret, its text and the body; in the transaction, the agent id it fixes must be free.
+ */
+int join_token_prepare(struct request_job *job, size_t index, struct error *err) MUST_USE;
+int join_token_check(struct request_job *job, size_t index, struct store_writer *writer, struct error *err) MUST_USE;
+
+/* rules.c: what holds between objects, looked at when all items are written. */
+int rules_check(struct request_job *job, struct store_reader *reader, struct error *err) MUST_USE;
+/* rules_ssl.c */
+int rules_check_ssl(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
+int rules_check_options(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
+
+/* precondition.c: RFC 9110 section 13. */
+bool etag_list_has(const char *list, const char *etag);
