@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The channel's server side: admits agents, knows what each holds, brings each to the newest holding with at most one update in flight.
- * Everything here runs on the loop. */
+/* The channel's server side: admits agents, knows what each holds, brings each to the newest holding with at most one
+ * update in flight. Everything here runs on the loop. */
 #pragma once
 
 #include "base/error.h"
@@ -22,31 +22,47 @@ struct publisher_config {
 	uint32_t heartbeat_seconds;
 };
 
+/* E_BUSY: the port is taken. On failure the loop has handles to close yet (run it once more); the store may be closed
+ * at once. */
 int publisher_start(const struct publisher_config *config, struct publisher **ret, struct error *err) MUST_USE;
 uint16_t publisher_port(const struct publisher *publisher);
+/* Closes all channels; on_closed comes from the loop when all is gone. Before change_engine_close: answers to agents
+ * under way are awaited, and what is known of agents is handed over. */
 void publisher_close(struct publisher *publisher, void (*on_closed)(void *owner), void *owner);
 
 /* The change engine's on_commit goes here: swaps what is current and wakes sessions. Cannot fail. */
 void publisher_announce(struct publisher *publisher, const struct change_commit *commit);
 
-/* wait=acked: calls done once, on the loop, when every connected agent that holds one of the selectors (before or after) has acked a
- * state that contains `revision`, or one of them refused it, or timeout_ms passed. */
-enum publisher_wait_state { PUBLISHER_WAIT_ACKED, PUBLISHER_WAIT_REFUSED, PUBLISHER_WAIT_TIMEOUT, PUBLISHER_WAIT_CLOSED };
+/* wait=acked: calls done once, on the loop, when every connected agent that holds one of the selectors (before or
+ * after) has acked a state that contains `revision`, or one of them refused it, or timeout_ms passed. */
+enum publisher_wait_state {
+	PUBLISHER_WAIT_ACKED,
+	PUBLISHER_WAIT_REFUSED,
+	PUBLISHER_WAIT_TIMEOUT,
+	PUBLISHER_WAIT_CLOSED
+};
 
 struct publisher_waited {
 	enum publisher_wait_state state;
-	json_t *agents; /* array of {id, state: acked|pending|nacked|degraded..., reason}; borrowed */
+	/* Array of {id, state, reason, objects}; borrowed; NULL without memory. state: "acked", "pending" (reason: why),
+	 * "nacked" (reason and objects: of its NACK), "revoked" (deleted meanwhile; not waited for). */
+	json_t *agents;
 };
 
 struct publisher_wait;
-/* NULL without memory. */
-struct publisher_wait *publisher_wait_start(struct publisher *publisher, struct revision revision, const char *const *selectors,
-                                            size_t selectors_len, uint64_t timeout_ms,
-                                            void (*done)(const struct publisher_waited *result, void *context), void *context);
+/* NULL without memory, or when the publisher is closing. */
+struct publisher_wait *publisher_wait_start(struct publisher *publisher, struct revision revision,
+                                            const char *const *selectors, size_t selectors_len, uint64_t timeout_ms,
+                                            void (*done)(const struct publisher_waited *result, void *context),
+                                            void *context);
 void publisher_wait_cancel(struct publisher_wait *wait);
 
-/* What is known now of one agent, for GET /v1/agents: connected, address, versions, applied {epoch, revision}, degraded, last ACK and NACK,
- * diverged. New reference; NULL when nothing is known since start (the store's agent status then serves). */
+/* What is known now of one agent, for GET /v1/agents. New reference; NULL when nothing is known since start: then the
+ * store's agent status serves, whose report is the text of the same object (connected false), or without memory. Times
+ * are unix seconds; what is unknown is left out: connected, address, connected_at, last_seen, hostname, agent_version,
+ * openssl_version, certificate_not_after, applied {epoch, number}, behind (connected and not at the newest), durable,
+ * last_ack, diverged, crashed {epoch, number}, last_nack {revision {epoch, number}, code, text, time, objects [{kind,
+ * id, field, reason}]}, degraded [{kind, id, field, reason, since}], degraded_more (not listed) */
 json_t *publisher_agent_status(const struct publisher *publisher, const char *agent_id);
 
 struct publisher_counters {
