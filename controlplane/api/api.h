@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The admin API: routes, credentials, documents. Decides nothing about configuration: reads the store, submits changes, words answers. */
+/* The admin API: routes, credentials, documents. Decides nothing about configuration: reads the store, submits changes,
+ * words answers. */
 #pragma once
 
 #include "base/error.h"

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The API's life, and the way of a request to its handler: path, credential, query, content type; each may answer
+ * instead.
+ *
+ *   SERVING --api_close--> CLOSING --HTTP closed and no call left--> (freed)
+ *
+ * While CLOSING there are no new requests, and waits for agents are cut short. */
+#include "api/api.h"
+
+#include "api/auth.h"
+#include "api/call.h"
+#include "api/write.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONNECTIONS_MAX 512
+#define IDLE_SECONDS 60
+#define GRACE_MS 10000
+
+static enum api_method method_of(const char *text)
+{
+	static const char *const names[] = {"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(text, names[i]) == 0)
+			return (enum api_method)i;
+	}
+	return API_OTHER;
+}
+
+static int find_route(struct call *call)
+{
+	const char *segments[ROUTE_SEGMENTS_MAX];
+	const char *id = NULL;
+	size_t count = 0;
+	int r;
+
+	while (count < ROUTE_SEGMENTS_MAX && (segments[count] = http_path_segment(call->http, count)) != NULL)
+		count++;
+	r = route_find(http_method(call->http), segments, count, &call->route, &id, call->allow);
+	if (r == E_NOT_FOUND)
+		return error_set(&call->error, r, "no such path");
+	if (r == E_METHOD)
+		return error_set(&call->error, r, "this path allows %s", call->allow);
+	if (id != NULL && !kind_is_id(id, strlen(id)))
+		return error_set(&call->error, E_SYNTAX,
+		                 "an id is 1 to 64 of [a-zA-Z0-9._-] and starts with neither '.' nor '-'");
+	if (id != NULL)
+		snprintf(call->id, sizeof(call->id), "%s", id);
+	return 0;
+}
+
+static int read_query(struct call *call)
+{
+	struct query_parameter parameters[HTTP_QUERY_MAX];
+	size_t count = http_query_count(call->http);
+
+	for (size_t i = 0; i < count; i++) {
+		parameters[i].name = http_query_name(call->http, i);
+		parameters[i].value = http_query(call->http, parameters[i].name);
+	}
+	return query_parse(parameters, count, call->route->query, &call->findings, &call->query, &call->error);
+}
+
+/* JSON, or no word about it; also what `curl -d` says when nobody tells it otherwise. */
+static bool is_json_type(const char *type, bool patch)
+{
+	static const char *const types[] = {"application/json", "application/x-www-form-urlencoded",
+	                                    "application/merge-patch+json"};
+	size_t len = strcspn(type, "; \t");
+
+	for (size_t i = 0; i < ARRAY_LEN(types) - (patch ? 0 : 1); i++) {
+		if (strlen(types[i]) == len && strncasecmp(types[i], type, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool has_fitting_type(const struct call *call)
+{
+	const char *type = http_header(call->http, "Content-Type");
+
+	return call->route->body_max == 0 || type == NULL || is_json_type(type, call->method == API_PATCH);
+}
+
+/* Answers what need not reach a handler. Returns whether it did. */
+static bool is_answered_by_head(struct call *call)
+{
+	int r = find_route(call);
+
+	if (r == E_METHOD && call->method == API_OPTIONS) {
+		call_reply_empty(call, 204);
+		return true;
+	}
+	if (r == 0 && !call->route->open)
+		r = auth_check(call);
+	if (r == 0)
+		r = read_query(call);
+	if (r < 0) {
+		call_reply_error(call);
+		return true;
+	}
+	if (!has_fitting_type(call)) {
+		struct problem problem =
+		    problem_from_status(415, call->method == API_PATCH ? "send application/merge-patch+json or application/json"
+		                                                       : "send application/json");
+
+		call_reply_problem(call, &problem);
+		return true;
+	}
+	return false;
+}
+
+static size_t on_head(struct http_request *request, void *owner)
+{
+	struct call *call = call_new(owner, request);
+
+	if (call == NULL) {
+		http_reply(request, &(struct http_reply){.status = 503});
+		return 0;
+	}
+	http_request_set_data(request, call);
+	call->method = method_of(http_method(request));
+	return is_answered_by_head(call) ? 0 : call->route->body_max;
+}
+
+static void on_drop(struct http_request *request, void *owner)
+{
+	call_free(http_request_data(request));
+}
+
+static void on_request(struct http_request *request, void *owner)
+{
+	struct call *call = http_request_data(request);
+
+	call->route->handle(call);
+}
+
+static void on_refusal(int status, const char *detail, struct buf *body, const char **content_type, void *owner)
+{
+	struct problem problem = problem_from_status(status, detail);
+	json_t *document = problem_render(&problem, NULL);
+	char *text = document != NULL ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+
+	if (text != NULL)
+		buf_printf(body, "%s\n", text);
+	*content_type = PROBLEM_CONTENT_TYPE;
+	free(text);
+	json_decref(document);
+}
+
+/* Life ------------------------------------------------------------------------------------------------------------ */
+
+static struct api *api_free(struct api *api)
+{
+	for (size_t i = 0; i < api->idle_len; i++)
+		store_reader_close(api->idle[i]);
+	store_reader_close(api->reader);
+	free(api);
+	return NULL;
+}
+DEFINE_CLEANUP(struct api, api_free);
+
+void api_end_if_closed(struct api *api)
+{
+	void (*on_closed)(void *owner) = api->on_closed;
+	void *owner = api->owner;
+
+	if (!api->closing || !api->http_closed || api->calls_len > 0)
+		return;
+	api_free(api);
+	on_closed(owner);
+}
+
+static void on_http_closed(void *owner)
+{
+	struct api *api = owner;
+
+	api->http_closed = true;
+	api_end_if_closed(api);
+}
+
+int api_start(const struct api_config *config, struct api **ret, struct error *err)
+{
+	CLEANUP(api_free) struct api *api = calloc(1, sizeof(*api));
+	struct http_config http = {.host = config->host,
+	                           .port = config->port,
+	                           .body_max = ROUTE_APPLY_BODY_MAX,
+	                           .connections_max = CONNECTIONS_MAX,
+	                           .idle_seconds = IDLE_SECONDS,
+	                           .on_head = on_head,
+	                           .on_drop = on_drop,
+	                           .on_request = on_request,
+	                           .on_refusal = on_refusal,
+	                           .owner = api};
+	int r;
+
+	if (api == NULL)
+		return error_nomem(err);
+	api->config = *config;
+	r = store_reader_open(config->store, &api->reader, err);
+	if (r == 0)
+		r = http_server_start(config->loop, &http, &api->http, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(api);
+	return 0;
+}
+
+uint16_t api_port(const struct api *api)
+{
+	return http_server_port(api->http);
+}
+
+void api_close(struct api *api, void (*on_closed)(void *owner), void *owner)
+{
+	struct call *next;
+
+	api->closing = true;
+	api->on_closed = on_closed;
+	api->owner = owner;
+	http_server_close(api->http, GRACE_MS, on_http_closed);
+	for (struct call *call = api->calls; call != NULL; call = next) {
+		next = call->next;
+		if (call->wait != NULL)
+			write_cut_wait(call);
+	}
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request on its way through the API.
+ *
+ *   on_head: route, credential --> handler --> [pool work] --> [change engine] --> [wait for agents] --> call_reply_*
+ *
+ * Everything but the pool work runs on the loop. A call is answered exactly once, by a call_reply function, and is gone
+ * then. */
+#pragma once
+
+#include "api/api.h"
+#include "api/problem.h"
+#include "api/query.h"
+#include "api/routes.h"
+#include "base/error.h"
+#include "http/http.h"
+#include "model/findings.h"
+
+#include <jansson.h>
+#include <uv.h>
+
+#define API_IDLE_READERS 8
+
+enum api_method { API_GET, API_HEAD, API_PUT, API_POST, API_PATCH, API_DELETE, API_OPTIONS, API_OTHER, API_METHODS_ };
+
+struct api {
+	struct api_config config;
+	struct http_server *http;
+	struct store_reader *reader;                 /* the loop's own, for credentials */
+	struct store_reader *idle[API_IDLE_READERS]; /* for pool work */
+	size_t idle_len;
+	struct call *calls; /* all under way */
+	uint64_t calls_len;
+	uint64_t answered[API_METHODS_][6]; /* by hundreds of the status */
+	bool closing, http_closed;
+	void (*on_closed)(void *owner);
+	void *owner;
+};
+
+struct call {
+	struct api *api;
+	struct http_request *http;
+	const struct route *route;
+	struct call *next, *previous;
+	uint64_t begun; /* uv_hrtime */
+	enum api_method method;
+	char id[ID_MAX + 1];    /* the path's braces; "": none */
+	char actor[ID_MAX + 1]; /* whose credential; "": none asked */
+	struct query query;
+
+	uv_work_t work;
+	struct store_reader *reader; /* while work runs */
+	void (*run)(struct call *call, struct store_reader *reader);
+	void (*done)(struct call *call);
+
+	/* What the steps leave for each other. */
+	struct error error; /* code 0: all well */
+	struct findings findings;
+	json_t *document;
+	char etag[64];
+	char revision[QUERY_REVISION_MAX]; /* "": none */
+	char location[ROUTE_LOCATION_MAX]; /* "": none */
+	char allow[ROUTE_ALLOW_MAX];       /* "": none */
+	int status;                        /* of the answer held back while agents are waited for */
+	struct publisher_wait *wait;
+};
+
+/* Frees the API when it is closing and nothing is left under way. */
+void api_end_if_closed(struct api *api);
+
+/* NULL without memory. */
+struct call *call_new(struct api *api, struct http_request *http);
+/* Without an answer: the request was lost, or somebody else answers. */
+void call_free(struct call *call);
+
+/* Runs `run` on the uv pool with a reader of its own inside one read transaction, then `done` on the loop. run must not
+ * touch what the loop owns; it leaves its result, or call->error, in the call. */
+void call_run(struct call *call, void (*run)(struct call *call, struct store_reader *reader),
+              void (*done)(struct call *call));
+
+/* Headers come from the call: ETag, Tlsplane-Revision, Location, Allow. Steals document (NULL: out of memory). */
+void call_reply_json(struct call *call, int status, json_t *document);
+void call_reply_empty(struct call *call, int status);
+void call_reply_text(struct call *call, int status, const char *content_type, struct bytes text);
+void call_reply_problem(struct call *call, const struct problem *problem);
+/* From call->error and call->findings. */
+void call_reply_error(struct call *call);
+
+/* Unix seconds; limits with that time in them. */
+uint64_t call_now(void);
+struct resource_limits call_limits(const struct call *call);

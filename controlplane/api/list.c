@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One more row than asked for is read, to know whether there is a next page. */
+#include "api/list.h"
+
+int list_begin(struct call *call, struct store_reader *reader, struct store_revision *ret_head)
+{
+	struct revision at = call->query.cursor.revision;
+	struct store_revision head;
+	int r = store_head(reader, &head, &call->error);
+
+	if (r < 0)
+		return r;
+	if (at.number != 0 && (at.epoch != head.revision.epoch || at.number > head.revision.number))
+		return error_set(&call->error, E_SYNTAX, "the cursor is of another history of this store; start again");
+	*ret_head = head;
+	return 0;
+}
+
+void list_close_page(struct call *call, json_t *items, const char *next, struct revision revision, uint64_t total)
+{
+	char text[QUERY_REVISION_MAX];
+
+	query_format_revision(revision, text);
+	call->document = json_pack("{s:o, s:s?, s:s, s:I}", "items", items, "next", next[0] != 0 ? next : NULL, "revision",
+	                           text, "total", (json_int_t)total);
+	if (call->document == NULL)
+		error_nomem(&call->error);
+}
+
+static int take_row(const struct store_row *row, void *context)
+{
+	struct list *list = context;
+	json_t *item;
+
+	if (json_array_size(list->items) == list->call->query.limit) {
+		list->more = true;
+		return 1;
+	}
+	item = list->render(row, list, list->err);
+	if (item == NULL)
+		return list->err->code < 0 ? list->err->code : error_nomem(list->err);
+	if (json_array_append_new(list->items, item) < 0)
+		return error_nomem(list->err);
+	snprintf(list->cursor.after, sizeof(list->cursor.after), "%s", row->state.object.id);
+	return 0;
+}
+
+void list_objects(struct call *call, struct store_reader *reader,
+                  json_t *(*render)(const struct store_row *row, struct list *list, struct error *err))
+{
+	struct list list = {.call = call,
+	                    .reader = reader,
+	                    .limits = call_limits(call),
+	                    .render = render,
+	                    .cursor = call->query.cursor,
+	                    .items = json_array(),
+	                    .err = &call->error};
+	char next[QUERY_CURSOR_MAX] = "";
+	struct store_revision head;
+	uint64_t total = 0;
+	int r = list.items != NULL ? list_begin(call, reader, &head) : error_nomem(&call->error);
+
+	if (r == 0 && list.cursor.revision.number == 0)
+		list.cursor.revision = head.revision;
+	if (r == 0)
+		r = store_list(reader, call->route->kind, list.cursor.after, list.cursor.revision.number, call->query.limit + 1,
+		               take_row, &list, &call->error);
+	if (r >= 0)
+		r = store_count(reader, call->route->kind, &total, &call->error);
+	if (r < 0) {
+		json_decref(list.items);
+		return;
+	}
+	if (list.more)
+		query_format_cursor(&list.cursor, next);
+	list_close_page(call, list.items, next, list.cursor.revision, total);
+}

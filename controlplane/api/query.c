@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A parameter is a row: name, who takes it, its parser. What no row knows is an error: a misspelt "stict=true" must not
+ * pass. */
+#include "api/query.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct parameter_row {
+	const char *name;
+	enum query_set takes;
+	/* NULL, or what is expected. */
+	const char *(*parse)(const char *value, struct query *query);
+};
+
+/* Decimal digits alone, behind *text; *text moves on. */
+static bool take_number(const char **text, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	if (!isdigit((unsigned char)**text))
+		return false;
+	*ret = strtoull(*text, &end, 10);
+	*text = end;
+	return errno == 0;
+}
+
+static bool parse_between(const char *value, uint32_t min, uint32_t max, uint32_t *ret)
+{
+	uint64_t number;
+
+	if (!take_number(&value, &number) || *value != 0 || number < min || number > max)
+		return false;
+	*ret = (uint32_t)number;
+	return true;
+}
+
+static const char *parse_strict(const char *value, struct query *query)
+{
+	query->strict = strcmp(value, "true") == 0;
+	return query->strict || strcmp(value, "false") == 0 ? NULL : "true or false";
+}
+
+static const char *parse_wait(const char *value, struct query *query)
+{
+	query->wait = true;
+	return strcmp(value, "acked") == 0 ? NULL : "acked";
+}
+
+static const char *parse_timeout(const char *value, struct query *query)
+{
+	return parse_between(value, 1, QUERY_WAIT_SECONDS_MAX, &query->timeout_seconds) ? NULL : "seconds from 1 to 300";
+}
+
+static const char *parse_limit(const char *value, struct query *query)
+{
+	return parse_between(value, 1, QUERY_LIMIT_MAX, &query->limit) ? NULL : "a number from 1 to 500";
+}
+
+static const char *parse_cursor(const char *value, struct query *query)
+{
+	static const char expected[] = "the \"next\" of an earlier page";
+	struct query_cursor *cursor = &query->cursor;
+
+	if (!take_number(&value, &cursor->revision.epoch) || *value++ != '-' ||
+	    !take_number(&value, &cursor->revision.number) || *value++ != '-' || !kind_is_id(value, strlen(value)))
+		return expected;
+	snprintf(cursor->after, sizeof(cursor->after), "%s", value);
+	return NULL;
+}
+
+static const struct parameter_row parameter_rows[] = {
+    {"strict", QUERY_WRITE, parse_strict},   {"wait", QUERY_WRITE, parse_wait},
+    {"timeout", QUERY_WRITE, parse_timeout}, {"limit", QUERY_PAGE, parse_limit},
+    {"cursor", QUERY_PAGE, parse_cursor},
+};
+
+static const struct parameter_row *find_row(const char *name, enum query_set takes)
+{
+	for (size_t i = 0; i < ARRAY_LEN(parameter_rows); i++) {
+		if ((parameter_rows[i].takes & takes) && strcmp(parameter_rows[i].name, name) == 0)
+			return &parameter_rows[i];
+	}
+	return NULL;
+}
+
+static bool is_repeated(const struct query_parameter *parameters, size_t index)
+{
+	for (size_t i = 0; i < index; i++) {
+		if (strcmp(parameters[i].name, parameters[index].name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Names come from the client: cut and stripped of what is not plain. */
+static void quote(const char *name, char text[33])
+{
+	snprintf(text, 33, "%.32s", name);
+	for (; *text != 0; text++) {
+		if (!isalnum((unsigned char)*text) && strchr("_.-", *text) == NULL)
+			*text = '?';
+	}
+}
+
+int query_parse(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings,
+                struct query *ret, struct error *err)
+{
+	struct query query = {.timeout_seconds = QUERY_WAIT_SECONDS, .limit = QUERY_LIMIT};
+	const struct parameter_row *row;
+	const char *expected;
+	char name[33];
+
+	for (size_t i = 0; i < count; i++) {
+		quote(parameters[i].name, name);
+		row = find_row(parameters[i].name, takes);
+		expected = row != NULL ? row->parse(parameters[i].value, &query) : NULL;
+		if (row == NULL)
+			findings_add(findings, FINDING_ERROR, "unknown-parameter", "", "query parameter \"%s\" is unknown here",
+			             name);
+		else if (is_repeated(parameters, i))
+			findings_add(findings, FINDING_ERROR, "repeated-parameter", "", "query parameter \"%s\" is given twice",
+			             name);
+		else if (expected != NULL)
+			findings_add(findings, FINDING_ERROR, "bad-parameter", "", "query parameter \"%s\": expected %s", name,
+			             expected);
+	}
+	if (findings->failed)
+		return error_nomem(err);
+	if (findings->errors > 0)
+		return error_set(err, E_SYNTAX, "bad query parameters");
+	*ret = query;
+	return 0;
+}
+
+void query_format_cursor(const struct query_cursor *cursor, char text[QUERY_CURSOR_MAX])
+{
+	snprintf(text, QUERY_CURSOR_MAX, "%" PRIu64 "-%" PRIu64 "-%s", cursor->revision.epoch, cursor->revision.number,
+	         cursor->after);
+}
+
+void query_format_revision(struct revision revision, char text[QUERY_REVISION_MAX])
+{
+	snprintf(text, QUERY_REVISION_MAX, "%" PRIu64 "-%" PRIu64, revision.epoch, revision.number);
+}
+
+int query_parse_revision(const char *text, struct revision *ret, struct error *err)
+{
+	struct revision revision = {0};
+	bool ok = take_number(&text, &revision.number);
+
+	if (ok && *text == '-') {
+		text++;
+		revision.epoch = revision.number;
+		ok = take_number(&text, &revision.number);
+	}
+	if (!ok || *text != 0)
+		return error_set(err, E_SYNTAX, "a revision is written EPOCH-NUMBER or NUMBER");
+	*ret = revision;
+	return 0;
+}
+
+int query_make_id(uint64_t unix_ms, char id[ID_MAX + 1], struct error *err)
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+	uint8_t raw[16];
+	unsigned bits = 0, have = 0;
+	size_t len = 0;
+
+	for (int i = 0; i < 6; i++)
+		raw[i] = (uint8_t)(unix_ms >> (40 - 8 * i));
+	if (getrandom(raw + 6, sizeof(raw) - 6, 0) != sizeof(raw) - 6)
+		return error_set(err, E_IO, "getrandom: %s", strerror(errno));
+	for (size_t i = 0; i < sizeof(raw); i++) {
+		bits = (bits << 8 | raw[i]) & 0xfff;
+		for (have += 8; have >= 5; have -= 5)
+			id[len++] = digits[bits >> (have - 5) & 31];
+	}
+	id[len++] = digits[bits << (5 - have) & 31];
+	id[len] = 0;
+	return 0;
+}
+
+bool query_has_etag(const char *list, const char *etag)
+{
+	size_t len = strlen(etag);
+
+	while (*list != 0) {
+		list += strspn(list, " \t,");
+		if (*list == '*')
+			return true;
+		if (strncmp(list, "W/", 2) == 0)
+			list += 2;
+		if (strncmp(list, etag, len) == 0)
+			return true;
+		list += *list == '"' ? 1 + strcspn(list + 1, "\"") : strcspn(list, ",");
+		list += *list == '"';
+	}
+	return false;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What stands in URLs: query parameters, cursors, revisions, server-made ids. Pure but for the ids' randomness. */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "model/findings.h"
+#include "model/object.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define QUERY_WAIT_SECONDS 30
+#define QUERY_WAIT_SECONDS_MAX 300
+#define QUERY_LIMIT 100
+#define QUERY_LIMIT_MAX 500
+
+/* Which parameters a route takes. */
+enum query_set {
+	QUERY_NONE = 0,
+	QUERY_WRITE = 1, /* strict, wait, timeout */
+	QUERY_PAGE = 2,  /* limit, cursor */
+};
+
+/* Where a list goes on: behind `after`, in the collection as it was at `revision`. */
+struct query_cursor {
+	struct revision revision; /* {0, 0}: a first page */
+	char after[ID_MAX + 1];
+};
+
+struct query {
+	bool strict;
+	bool wait; /* wait=acked */
+	uint32_t timeout_seconds;
+	uint32_t limit;
+	struct query_cursor cursor;
+};
+
+struct query_parameter {
+	const char *name, *value;
+};
+
+/* E_SYNTAX with a finding per bad, unknown or repeated parameter (pointer "", the detail names it). */
+int query_parse(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings,
+                struct query *ret, struct error *err) MUST_USE;
+
+#define QUERY_CURSOR_MAX (2 * 20 + 2 + ID_MAX + 1)
+/* "EPOCH-NUMBER-ID": opaque to clients, readable to us. */
+void query_format_cursor(const struct query_cursor *cursor, char text[QUERY_CURSOR_MAX]);
+
+#define QUERY_REVISION_MAX (2 * 20 + 2)
+void query_format_revision(struct revision revision, char text[QUERY_REVISION_MAX]); /* "EPOCH-NUMBER" */
+/* "EPOCH-NUMBER", or "NUMBER" alone (epoch 0). E_SYNTAX. */
+int query_parse_revision(const char *text, struct revision *ret, struct error *err) MUST_USE;
+
+/* 26 characters, lower-case base 32 (0-9, a-v): 48 bits of time, 80 random ones; sorts by time. */
+int query_make_id(uint64_t unix_ms, char id[ID_MAX + 1], struct error *err) MUST_USE;
+
+/* Does an If-None-Match list ("*", or tags) name this tag? The weak comparison of RFC 9110 section 13.1.2; If-Match is
+ * the change layer's, and compares strongly. */
+bool query_has_etag(const char *list, const char *etag);

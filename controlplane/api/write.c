@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a body to an answer. Once a change is committed its revision is in every answer, also in those that tell of a
+ * wait that went wrong: the write stands. */
+#include "api/write.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INLINE_BODY_MAX (64u << 10) /* parsed on the loop: some hundred microseconds at most */
+
+static void load(struct call *call)
+{
+	int r = resource_load_json(http_body(call->http), &call->document, &call->error);
+
+	if (r < 0)
+		error_prefix(&call->error, r, "body");
+}
+
+static void on_load(struct call *call, struct store_reader *reader)
+{
+	load(call);
+}
+
+void write_load_body(struct call *call, void (*next)(struct call *call))
+{
+	if (http_body(call->http).len > INLINE_BODY_MAX) {
+		call_run(call, on_load, next);
+		return;
+	}
+	load(call);
+	if (call->error.code < 0)
+		call_reply_error(call);
+	else
+		next(call);
+}
+
+static int take_conditions(struct call *call, struct change_request *request)
+{
+	const char *if_match = http_header(call->http, "If-Match");
+	const char *if_none_match = http_header(call->http, "If-None-Match");
+
+	if (if_none_match != NULL && strcmp(if_none_match, "*") != 0)
+		return error_set(&call->error, E_SYNTAX, "If-None-Match: writes take \"*\" alone (create only)");
+	request->create_only = if_none_match != NULL;
+	if (if_match == NULL)
+		return 0;
+	request->if_match = strdup(if_match);
+	return request->if_match != NULL ? 0 : error_nomem(&call->error);
+}
+
+struct change_request *write_request_new(struct call *call, size_t items)
+{
+	CLEANUP(change_request_free) struct change_request *request = change_request_new(items);
+
+	if (request == NULL) {
+		error_nomem(&call->error);
+		return NULL;
+	}
+	request->strict = call->query.strict;
+	snprintf(request->actor, sizeof(request->actor), "%s", call->actor);
+	snprintf(request->request_id, sizeof(request->request_id), "%s", http_request_id(call->http));
+	snprintf(request->source, sizeof(request->source), "%s", http_peer(call->http));
+	if (take_conditions(call, request) < 0)
+		return NULL;
+	return TAKE_PTR(request);
+}
+
+/* Waiting --------------------------------------------------------------------------------------------------------- */
+
+static void reply_not_acked(struct call *call, enum publisher_wait_state state, json_t *agents)
+{
+	static const struct problem problems[] = {
+	    [PUBLISHER_WAIT_REFUSED] = {502, "refused", "Refused by an agent",
+	                                "the change stands, but an agent refused it; it serves on with what it had"},
+	    [PUBLISHER_WAIT_TIMEOUT] = {504, "not-acked", "Not acknowledged in time",
+	                                "the change stands, but not all agents had acknowledged it when the time was over"},
+	    [PUBLISHER_WAIT_CLOSED] = {503, "closed", "Closed",
+	                               "the change stands, but the control plane is shutting down and waits no longer"},
+	};
+	struct problem problem = problems[state];
+
+	problem.more = json_pack("{s:s, s:O*}", "revision", call->revision, "agents", agents);
+	problem.findings = &call->findings;
+	call_reply_problem(call, &problem);
+	json_decref(problem.more);
+}
+
+static void on_waited(const struct publisher_waited *result, void *context)
+{
+	struct call *call = context;
+	json_t *document = TAKE_PTR(call->document);
+	json_t *wait;
+
+	call->wait = NULL;
+	if (result->state != PUBLISHER_WAIT_ACKED) {
+		json_decref(document);
+		reply_not_acked(call, result->state, result->agents);
+		return;
+	}
+	wait = json_pack("{s:s, s:O*}", "state", "acked", "agents", result->agents);
+	if (json_object_set_new(document, "wait", wait) < 0) {
+		json_decref(document);
+		document = NULL;
+	}
+	call_reply_json(call, call->status, document);
+}
+
+void write_cut_wait(struct call *call)
+{
+	publisher_wait_cancel(TAKE_PTR(call->wait));
+	reply_not_acked(call, PUBLISHER_WAIT_CLOSED, NULL);
+}
+
+static void wait_for_agents(struct call *call, const struct change_result *result)
+{
+	if (call->api->closing) {
+		reply_not_acked(call, PUBLISHER_WAIT_CLOSED, NULL);
+		return;
+	}
+	call->wait =
+	    publisher_wait_start(call->api->config.publisher, result->revision.revision, result->selectors,
+	                         result->selectors_len, call->query.timeout_seconds * UINT64_C(1000), on_waited, call);
+	if (call->wait == NULL) {
+		error_set(&call->error, E_NOMEM, "the change stands as revision %s, but waiting failed: out of memory",
+		          call->revision);
+		call_reply_error(call);
+	}
+}
+
+/* Results --------------------------------------------------------------------------------------------------------- */
+
+/* The rendered object has its standing warnings; what the change adds comes behind them, once. */
+static int join_warnings(json_t *document, const struct findings *findings)
+{
+	json_t *all = json_object_get(document, "warnings");
+	json_t *more = problem_render_findings(findings, FINDING_WARNING);
+	size_t index, old_index;
+	json_t *warning, *old;
+	int r = more != NULL ? 0 : -1;
+
+	if (r == 0 && json_array_size(more) > 0 && all == NULL) {
+		r = json_object_set(document, "warnings", more);
+	} else {
+		json_array_foreach(more, index, warning) {
+			json_array_foreach(all, old_index, old) {
+				if (json_equal(old, warning))
+					break;
+			}
+			if (old_index == json_array_size(all))
+				r |= json_array_append(all, warning);
+		}
+	}
+	json_decref(more);
+	return r;
+}
+
+void write_answer_object(struct call *call, const struct change_result *result)
+{
+	const char *id = json_string_value(json_object_get(result->answer, "id"));
+
+	if (result->answer == NULL || join_warnings(result->answer, &result->findings) < 0)
+		return;
+	call->document = json_incref(result->answer);
+	call->status = result->created ? 201 : 200;
+	snprintf(call->etag, sizeof(call->etag), "%s", result->etag);
+	if (call->method == API_POST && id != NULL)
+		snprintf(call->location, sizeof(call->location), "%s/%s", call->route->path, id);
+}
+
+struct submission {
+	struct call *call;
+	void (*answer)(struct call *call, const struct change_result *result);
+};
+
+static void on_changed(const struct change_result *result, void *context)
+{
+	struct submission *submission = context;
+	struct call *call = submission->call;
+
+	if (result->code < 0) {
+		call->error = result->error;
+		call->error.code = result->code;
+		findings_append(&call->findings, "", &result->findings);
+		call_reply_error(call);
+	} else {
+		query_format_revision(result->revision.revision, call->revision);
+		submission->answer(call, result);
+		if (call->document == NULL || !call->query.wait)
+			call_reply_json(call, call->status, TAKE_PTR(call->document));
+		else
+			wait_for_agents(call, result);
+	}
+	free(submission);
+}
+
+void write_submit(struct call *call, struct change_request *request,
+                  void (*answer)(struct call *call, const struct change_result *result))
+{
+	struct submission *submission = malloc(sizeof(*submission));
+
+	if (submission == NULL) {
+		change_request_free(request);
+		error_nomem(&call->error);
+		call_reply_error(call);
+		return;
+	}
+	*submission = (struct submission){call, answer};
+	change_submit(call->api->config.changes, request, on_changed, submission);
+}
