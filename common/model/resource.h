@@ -47,6 +47,7 @@ struct resource {
 	size_t pairs_len;
 	char **names;                /* SSL objects: normalised snis */
 	size_t names_len;
+	bool demands_client;         /* TLS options: client_auth demands a certificate */
 	char host[256];              /* listeners: canonical address */
 	uint16_t port;
 	uint32_t ttl;                /* join tokens: seconds */

@@ -203,6 +203,8 @@ static void finish_tls_options(struct field_input *in, json_t *document, Protobu
 		options->max_version = 0x0304;
 	options->has_min_version = options->has_max_version = true;
 	options->has_builtin = options->builtin = in->builtin;
+	in->resource->demands_client =
+		options->client_auth != NULL && options->client_auth->verify == TLSPLANE__CLIENT_VERIFY__VERIFY_REQUIRE;
 }
 
 static int load_tls_options(struct field_output *out, struct error *err)

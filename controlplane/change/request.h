@@ -59,5 +59,8 @@ int rules_check(struct request_job *job, struct store_reader *reader, struct err
 int rules_check_ssl(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
 int rules_check_options(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
 
+/* rules_lax.c: warns where what one side demands of clients is lost by the other side's options. */
+int rules_warn_lax(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
+
 /* precondition.c: RFC 9110 section 13. */
 bool etag_list_has(const char *list, const char *etag);

@@ -199,14 +199,18 @@ static int check_written(struct request_job *job, size_t index, struct store_rea
 		return code;
 	switch (resource->kind) {
 	case KIND_LISTENER:
-		return check_listener(job, index, reader, err);
+		code = check_listener(job, index, reader, err);
+		break;
 	case KIND_SSL:
-		return rules_check_ssl(job, index, reader, err);
+		code = rules_check_ssl(job, index, reader, err);
+		break;
 	case KIND_TLS_OPTIONS:
-		return rules_check_options(job, index, reader, err);
+		code = rules_check_options(job, index, reader, err);
+		break;
 	default:
-		return 0;
+		break;
 	}
+	return code == 0 ? rules_warn_lax(job, index, reader, err) : code;
 }
 
 int rules_check(struct request_job *job, struct store_reader *reader, struct error *err)

@@ -6,29 +6,95 @@
 #include <stdlib.h>
 #include <string.h>
 
-int store_each_referrer(struct store_reader *reader, enum kind kind, const char *id,
-                        int (*fn)(const struct store_row *row, const char *pointer, void *context), void *context,
-                        struct error *err)
+static int referrers_each(struct statement *statement,
+                          int (*fn)(const struct store_row *row, const char *pointer, void *context), void *context,
+                          struct error *err)
 {
-	CLEANUP(statement_end) struct statement statement = {0};
 	struct store_row row;
 	const char *pointer;
 	bool more = false;
-	int code = statement_start(&statement, &reader->database, STMT_REFERRERS, err, V_INT(kind), V_TEXT(id));
+	int code = 0;
 
 	while (code == 0) {
-		code = statement_step(&statement, &more, err);
+		code = statement_step(statement, &more, err);
 		if (code != 0 || !more)
 			return code;
-		code = row_load(&statement, &row, err);
+		code = row_load(statement, &row, err);
 		if (code != 0)
 			return code;
-		pointer = column_text(&statement, ROW_COLUMNS);
+		pointer = column_text(statement, ROW_COLUMNS);
 		if (pointer == NULL)
 			return error_nomem(err);
 		code = fn(&row, pointer, context);
 	}
 	return code < 0 ? code : 0;
+}
+
+int store_each_referrer(struct store_reader *reader, enum kind kind, const char *id,
+                        int (*fn)(const struct store_row *row, const char *pointer, void *context), void *context,
+                        struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_REFERRERS, err, V_INT(kind), V_TEXT(id));
+
+	return code == 0 ? referrers_each(&statement, fn, context, err) : code;
+}
+
+int store_each_referrer_of_kind(struct store_reader *reader, enum kind kind, const char *id, enum kind from_kind,
+                                int (*fn)(const struct store_row *row, const char *pointer, void *context), void *context,
+                                struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_REFERRERS_OF_KIND, err, V_INT(kind), V_TEXT(id),
+	                           V_INT(from_kind));
+
+	return code == 0 ? referrers_each(&statement, fn, context, err) : code;
+}
+
+int store_next_referred(struct store_reader *reader, enum kind kind, const char *after, char *id, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	const char *text;
+	bool row = false;
+	int code = statement_start(&statement, &reader->database, STMT_NEXT_REFERRED, err, V_INT(kind), V_TEXT(after));
+
+	if (code == 0)
+		code = statement_step(&statement, &row, err);
+	if (code != 0)
+		return code;
+	if (!row)
+		return error_set(err, E_NOT_FOUND, "nothing is referred to after %s", after);
+	text = column_text(&statement, 0);
+	if (text == NULL)
+		return error_nomem(err);
+	snprintf(id, ID_MAX + 1, "%s", text);
+	return 0;
+}
+
+int store_each_demanding(struct store_reader *reader, int (*fn)(const char *id, void *context), void *context,
+                         struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	const char *id;
+	bool row = false;
+	int code = statement_start(&statement, &reader->database, STMT_DEMANDS, err);
+
+	while (code == 0) {
+		code = statement_step(&statement, &row, err);
+		if (code != 0 || !row)
+			return code;
+		id = column_text(&statement, 0);
+		code = id == NULL ? error_nomem(err) : fn(id, context);
+	}
+	return code < 0 ? code : 0;
+}
+
+int store_is_demanding(struct store_reader *reader, const char *id, bool *ret, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_DEMAND_GET, err, V_TEXT(id));
+
+	return code == 0 ? statement_step(&statement, ret, err) : code;
 }
 
 int store_each_by_name(struct store_reader *reader, const char *name,

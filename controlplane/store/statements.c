@@ -83,6 +83,15 @@ const struct statement_text statement_table[STMT_COUNT_] = {
     [STMT_REFERRERS] = {"SELECT " ROW_OF("o.") ", r.pointer FROM ref r CROSS JOIN object o ON o.kind = r.from_kind"
                         " AND o.id = r.from_id AND o.to_rev IS NULL WHERE r.to_kind = ?1 AND r.to_id = ?2",
                         false},
+    [STMT_REFERRERS_OF_KIND] = {"SELECT " ROW_OF("o.") ", r.pointer FROM ref r CROSS JOIN object o ON o.kind = r.from_kind"
+                                " AND o.id = r.from_id AND o.to_rev IS NULL WHERE r.to_kind = ?1 AND r.to_id = ?2"
+                                " AND r.from_kind = ?3",
+                                false},
+    [STMT_NEXT_REFERRED] = {"SELECT to_id FROM ref WHERE to_kind = ?1 AND to_id > ?2 ORDER BY to_id LIMIT 1", false},
+    [STMT_DEMAND_PUT] = {"INSERT INTO demand (id) VALUES (?1)", false},
+    [STMT_DEMAND_DELETE] = {"DELETE FROM demand WHERE id = ?1", false},
+    [STMT_DEMANDS] = {"SELECT id FROM demand", true}, /* few: every row is wanted */
+    [STMT_DEMAND_GET] = {"SELECT 1 FROM demand WHERE id = ?1", false},
     [STMT_NAME_PUT] = {"INSERT INTO name (id, name) VALUES (?1, ?2)", false},
     [STMT_NAME_DELETE] = {"DELETE FROM name WHERE id = ?1", false},
     [STMT_BY_NAME] = {"SELECT " ROW_OF("o.") " FROM name n CROSS JOIN object o ON o.kind = ?2 AND o.id = n.id"

@@ -134,6 +134,16 @@ int store_count_changes(struct store_reader *reader, const char *selector, uint6
 int store_each_referrer(struct store_reader *reader, enum kind kind, const char *id,
                         int (*fn)(const struct store_row *row, const char *pointer, void *context), void *context,
                         struct error *err) MUST_USE;
+/* The same, of one kind only. */
+int store_each_referrer_of_kind(struct store_reader *reader, enum kind kind, const char *id, enum kind from_kind,
+                                int (*fn)(const struct store_row *row, const char *pointer, void *context), void *context,
+                                struct error *err) MUST_USE;
+/* The id after `after`, in order of bytes, among those of `kind` that something refers to; id must hold ID_MAX + 1. E_NOT_FOUND: no more. */
+int store_next_referred(struct store_reader *reader, enum kind kind, const char *after, char *id, struct error *err) MUST_USE;
+/* Current, enabled TLS options that demand a certificate of clients; fn as above. */
+int store_each_demanding(struct store_reader *reader, int (*fn)(const char *id, void *context), void *context,
+                         struct error *err) MUST_USE;
+int store_is_demanding(struct store_reader *reader, const char *id, bool *ret, struct error *err) MUST_USE;
 /* Current SSL objects (enabled) that list this normalised name. */
 int store_each_by_name(struct store_reader *reader, const char *name, int (*fn)(const struct store_row *row, void *context),
                        void *context, struct error *err) MUST_USE;

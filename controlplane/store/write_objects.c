@@ -108,6 +108,8 @@ static int end_state(struct store_writer *writer, const struct newest *newest, s
 		code = statement_run(database, STMT_NAME_DELETE, err, V_TEXT(object->id));
 	if (code == 0 && object->kind == KIND_LISTENER)
 		code = statement_run(database, STMT_BIND_DELETE, err, V_TEXT(object->id));
+	if (code == 0 && object->kind == KIND_TLS_OPTIONS)
+		code = statement_run(database, STMT_DEMAND_DELETE, err, V_TEXT(object->id));
 	return code;
 }
 
@@ -128,6 +130,8 @@ static int index_object(struct store_writer *writer, const struct resource *reso
 		code = statement_run(database, STMT_NAME_PUT, err, V_TEXT(resource->id), V_TEXT(resource->names[i]));
 	if (code == 0 && resource->kind == KIND_LISTENER)
 		code = statement_run(database, STMT_BIND_PUT, err, V_TEXT(resource->id), V_INT(resource->port));
+	if (code == 0 && resource->demands_client)
+		code = statement_run(database, STMT_DEMAND_PUT, err, V_TEXT(resource->id));
 	return code;
 }
 

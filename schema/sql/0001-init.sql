@@ -92,6 +92,11 @@ CREATE TABLE name (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX name_name ON name (name, id);
 
+-- Current, enabled TLS options that demand a certificate of clients.
+CREATE TABLE demand (
+	id TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 -- Ports of current, enabled listeners.
 CREATE TABLE bind (
 	id TEXT PRIMARY KEY,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What holds between objects: references from both ends, ports, keys kept by SPKI, overlaps, options that fit. */
+#include "crypto/authority.h"
 #include "fixture.h"
 
 #define UPSTREAM "{\"nodes\": {\"127.0.0.1:80\": 1}}"
@@ -225,6 +226,54 @@ START_TEST(test_overlap)
 }
 END_TEST
 
+static void put_ca_bundle(const char *id)
+{
+	CLEANUP(X509_free) X509 *ca = NULL;
+	CLEANUP(EVP_PKEY_free) EVP_PKEY *key = NULL;
+	BIO *bio = BIO_new(BIO_s_mem());
+	json_t *document;
+	char *pem, *text;
+
+	OK(authority_make_ca("clients.example", time(NULL), &ca, &key, NULL));
+	PEM_write_bio_X509(bio, ca);
+	pem = bio_text(bio);
+	document = json_pack("{s:s}", "certs", pem);
+	text = json_dumps(document, 0);
+	must(CHANGE_PUT, KIND_CA_BUNDLE, id, text);
+	json_decref(document);
+	free(text);
+	free(pem);
+}
+
+/* An open site behind a listener that demands certificates: told from whichever side is written. */
+START_TEST(test_lax_client_auth)
+{
+	CLEANUP(pair_deinit) struct made_pair pair = make_ec_pair("open.example");
+	CLEANUP(outcome_deinit) struct outcome open = {0}, listener = {0}, own = {0}, strict_options = {0}, apart = {0};
+
+	put_ca_bundle("clients");
+	must(CHANGE_PUT, KIND_TLS_OPTIONS, "closed", "{\"client_auth\": {\"verify\": \"require\", \"ca_bundle\": \"clients\"}}");
+	must(CHANGE_PUT, KIND_TLS_OPTIONS, "open", "{}");
+	must(CHANGE_PUT, KIND_UPSTREAM, "web", "{\"nodes\": {\"127.0.0.1:1\": 1}}");
+	must(CHANGE_PUT, KIND_LISTENER, "main", "{\"bind\": \"127.0.0.1:443\", \"upstream\": \"web\", \"tls_options\": \"closed\"}");
+	open = put_ssl("site", &pair, "open.example", true, "{\"tls_options\": \"open\"}");
+	ACCEPTED(open);
+	ck_assert_ptr_nonnull(strstr(open.findings, "w:lax-client-auth /tls_options listeners/main demands client certificates"));
+	ck_assert_ptr_nonnull(strstr(open.findings, "ssls/site"));
+	listener = submit(make_request(CHANGE_PATCH, KIND_LISTENER, "main", json_text("{\"max_connections\": 5}")));
+	ck_assert_ptr_nonnull(strstr(listener.findings, "w:lax-client-auth /tls_options"));
+	strict_options = submit(make_request(CHANGE_PATCH, KIND_TLS_OPTIONS, "closed", json_text("{\"desc\": \"x\"}")));
+	ck_assert_ptr_nonnull(strstr(strict_options.findings, "w:lax-client-auth /client_auth"));
+	own = put_ssl("site", &pair, "open.example", true, "{\"tls_options\": \"open\", \"client\": {\"ca_bundle\": \"clients\"}}");
+	ACCEPTED(own);
+	ck_assert_ptr_null(strstr(own.findings, "lax-client-auth"));
+	must(CHANGE_PATCH, KIND_LISTENER, "main", "{\"selector\": {\"site\": \"a\"}}");
+	apart = put_ssl("site", &pair, "open.example", true, "{\"tls_options\": \"open\", \"selector\": {\"site\": \"b\"}}");
+	ACCEPTED(apart);
+	ck_assert_ptr_null(strstr(apart.findings, "lax-client-auth"));
+}
+END_TEST
+
 START_TEST(test_options_must_fit)
 {
 	CLEANUP(pair_deinit) struct made_pair pair = make_ec_pair("a.example");
@@ -309,6 +358,7 @@ int main(void)
 	tcase_add_test(tcase, test_keys_in_any_order);
 	tcase_add_test(tcase, test_one_name_twice);
 	tcase_add_test(tcase, test_overlap);
+	tcase_add_test(tcase, test_lax_client_auth);
 	tcase_add_test(tcase, test_options_must_fit);
 	tcase_add_test(tcase, test_default_options);
 	tcase_add_test(tcase, test_disabled_is_held_by_nobody);
