@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Upstream: nodes with weights, their resolved addresses, and the choice among them. Names are resolved asynchronously on the main loop,
- * the last good answer is kept, a start without DNS is fine. Workers pick under a short lock. */
+/* Upstream: nodes with weights, their resolved addresses, and the choice among them. Names are resolved asynchronously
+ * on the main loop, the last good answer is kept, a start without DNS is fine. Workers pick under a short lock. */
 #pragma once
 
 #include "base/error.h"
@@ -8,6 +8,7 @@
 #include "channel.pb-c.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -19,24 +20,33 @@ struct upstream_events {
 	void *owner;
 };
 
-/* loop: the main one; DNS starts at once for names (IP addresses need none). id is copied. */
+#define UPSTREAM_NODES_MAX 64
+
+/* loop: the main one; DNS starts at once for names (IP addresses need none). id is copied, events too (NULL: nobody
+ * listens). E_TOO_LARGE: more nodes than UPSTREAM_NODES_MAX. */
 int upstream_new(uv_loop_t *loop, const char *id, const Tlsplane__Upstream *body, const struct upstream_events *events,
                  struct upstream **ret, struct error *err) MUST_USE;
 struct upstream *upstream_ref(struct upstream *upstream);
 /* The last unref may come from any thread; the DNS timer is closed on the main loop by upstream_retire. */
-struct upstream *upstream_unref(struct upstream *upstream);
+struct upstream *upstream_unref(struct upstream *upstream); /* NULL allowed; returns NULL */
+DEFINE_CLEANUP(struct upstream, upstream_unref);
 void upstream_retire(struct upstream *upstream); /* main loop: stop resolving; no more events */
 const char *upstream_id(const struct upstream *upstream);
 uint32_t upstream_connect_timeout_ms(const struct upstream *upstream);
 
-/* Any thread. The next address by smooth weighted round robin; *state starts as zeros for a connection and lets each node be tried once.
- * E_UNAVAILABLE: none left or none resolved. */
+/* Where a connection stands in its tries; starts as zeros. */
 struct upstream_attempt {
-	uint64_t tried; /* bit per node (at most 64 nodes) */
-	int node;
+	uint64_t tried; /* bit per node */
+	uint8_t node;   /* the node picked last */
+	uint8_t first;  /* its address that was tried first */
+	uint8_t next;   /* how many of its addresses were tried; 0: no node picked yet */
 };
-#define UPSTREAM_NODES_MAX 64
+
+/* Any thread. The next address: first the other addresses of the node picked last, then the next node by smooth
+ * weighted round robin; each is tried once per connection. E_UNAVAILABLE: none left or none resolved. */
 int upstream_pick(struct upstream *upstream, struct upstream_attempt *attempt, struct sockaddr_storage *ret_address,
                   socklen_t *ret_len) MUST_USE;
-/* Counters for metrics. */
-void upstream_count(struct upstream *upstream, bool connected);
+/* Any thread: what became of the address picked last. A node keeps to the address that works. */
+void upstream_report(struct upstream *upstream, const struct upstream_attempt *attempt, bool connected);
+/* Sums since the upstream was made, for metrics. */
+void upstream_read_counts(struct upstream *upstream, uint64_t *ret_connected, uint64_t *ret_failed);
