@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshot: the holding at one revision as an immutable value. A change clones two tries and copies the touched paths; everything else is
- * shared with the snapshot before. Built, changed and freed by the main thread alone; workers read the published one under
- * their hazard slot (proxy/root.h) and keep nothing of it but counted things (trust, upstream, site).
+/* Snapshot: the holding at one revision as an immutable value. A change clones two tries and copies the touched paths;
+ * everything else is shared with the snapshot before. Built, changed and freed by the main thread alone; workers read
+ * the published one under their hazard slot (proxy/root.h) and keep nothing of it but counted things (trust, upstream,
+ * site).
  *
  *     snapshot_builder_new(base) -> drop/remove/put ... -> prepare (may refuse) -> finish (cannot fail) -> snapshot
  */
 #pragma once
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/macros.h"
 #include "model/object.h"
 #include "tls/profile.h"
@@ -23,12 +25,13 @@
 struct entry {
 	uint32_t count;
 	uint16_t kind;
-	uint16_t id_len;
+	uint8_t id_len;
+	bool refers; /* SSL objects: names TLS options or a CA bundle */
 	uint64_t version;
 	struct uid uid;
-	int32_t priority;     /* SSL objects */
+	int32_t priority; /* SSL objects */
 	struct digest digest;
-	const char *selector; /* interned: pointer equality is equality */
+	const char *selector; /* shared and counted: one copy per selector in a snapshot (entry.h) */
 	const char *id;       /* within this allocation, terminated */
 	struct bytes body;    /* within */
 	struct bytes sealed;  /* within; secret sealed by the local keyring */
@@ -46,7 +49,7 @@ struct options_view {
 struct listener_view {
 	const struct entry *entry;
 	const char *id;
-	const char *address; /* canonical "127.0.0.1:8443" / "[::1]:8443": key of its socket */
+	const char *address;          /* canonical "127.0.0.1:8443" / "[::1]:8443": key of its socket */
 	struct options_view *options; /* its own, or NULL: the default's */
 	struct upstream *upstream;
 	uint32_t max_connections;
@@ -58,18 +61,25 @@ struct revision snapshot_revision(const struct snapshot *snapshot);
 const struct digest *snapshot_chain(const struct snapshot *snapshot);
 size_t snapshot_object_count(const struct snapshot *snapshot, unsigned kind); /* kind 0: all */
 /* In canonical order of selectors. */
-void snapshot_each_digest(const struct snapshot *snapshot, void (*fn)(const char *selector, const struct digest *digest, void *context),
-                          void *context);
-int snapshot_each_entry(const struct snapshot *snapshot, int (*fn)(const struct entry *entry, void *context), void *context);
+void snapshot_each_digest(const struct snapshot *snapshot,
+                          void (*fn)(const char *selector, const struct digest *digest, void *context), void *context);
+int snapshot_each_entry(const struct snapshot *snapshot, int (*fn)(const struct entry *entry, void *context),
+                        void *context);
 
 /* Lookups, any thread that holds the snapshot. All borrowed. */
 const struct entry *snapshot_find(const struct snapshot *snapshot, enum kind kind, const char *id);
-/* name: normalised sni, empty for none. Best candidate by exact, one-label wildcard, "*", and rank (priority, then younger). NULL: no match. */
+/* name: normalised sni, empty for none. Best candidate by exact, one-label wildcard, "*", and rank (priority, then
+ * younger). NULL: no match. */
 const struct entry *snapshot_choose_ssl(const struct snapshot *snapshot, struct bytes name);
 const struct listener_view *snapshot_find_listener(const struct snapshot *snapshot, const char *address);
 size_t snapshot_listener_count(const struct snapshot *snapshot);
-const struct listener_view *snapshot_listener(const struct snapshot *snapshot, size_t index);
-const struct options_view *snapshot_find_options(const struct snapshot *snapshot, const char *id); /* NULL id: the default */
+const struct listener_view *snapshot_listener(const struct snapshot *snapshot,
+                                              size_t index);                              /* in order of addresses */
+struct upstream *snapshot_find_upstream(const struct snapshot *snapshot, const char *id); /* NULL: no such upstream */
+size_t snapshot_upstream_count(const struct snapshot *snapshot);
+struct upstream *snapshot_upstream(const struct snapshot *snapshot, size_t index); /* in order of ids */
+const struct options_view *snapshot_find_options(const struct snapshot *snapshot,
+                                                 const char *id); /* NULL id: the default */
 /* CA set of a bundle, decoded; NULL: no such bundle. */
 const Tlsplane__CaBundle *snapshot_find_bundle(const struct snapshot *snapshot, const char *id);
 /* For site_cache_get. aad must hold SNAPSHOT_AAD_MAX. */
@@ -83,7 +93,7 @@ DEFINE_CLEANUP(struct snapshot, snapshot_free);
 
 struct snapshot_context { /* what outlives snapshots; borrowed */
 	uv_loop_t *loop;
-	const struct keyring *keyring;      /* local; seals secrets on arrival */
+	const struct keyring *keyring; /* local; seals secrets on arrival */
 	const struct upstream_events *upstream_events;
 	struct hash_key hash_key;
 };
@@ -96,17 +106,27 @@ int snapshot_builder_new(const struct snapshot_context *context, const struct sn
 struct snapshot_builder *snapshot_builder_free(struct snapshot_builder *builder); /* discards; NULL allowed */
 DEFINE_CLEANUP(struct snapshot_builder, snapshot_builder_free);
 
+/* Another goal for the same builder: a resync may arrive at a later revision. */
+void snapshot_builder_set_revision(struct snapshot_builder *builder, struct revision revision,
+                                   const struct digest *chain);
 int snapshot_builder_drop(struct snapshot_builder *builder, const char *selector, struct error *err) MUST_USE;
 int snapshot_builder_remove(struct snapshot_builder *builder, enum kind kind, const char *id, const char *selector,
                             struct error *err) MUST_USE;
-/* secret: plain (from the channel), sealed here; or sealed already (from the cache); one of them or neither. */
+/* secret: plain (from the channel), sealed here; or sealed already (from the cache); one of them or neither. An object
+ * that is held already in the same state costs nothing and is not a change. E_INVALID, E_SYNTAX: not an object (id,
+ * selector, wire form, secret); E_NOMEM, E_CRYPTO. After a failure the builder can only be freed. */
 struct snapshot_put {
 	struct object_view object;
 	struct bytes secret, sealed;
+	const struct digest *digest; /* known and trusted: from the cache, where only checked objects are. NULL: computed */
 };
 int snapshot_builder_put(struct snapshot_builder *builder, const struct snapshot_put *put, struct error *err) MUST_USE;
 /* The digest that a selector has now in the builder (zeros when it holds none). */
 void snapshot_builder_digest(const struct snapshot_builder *builder, const char *selector, struct digest *ret);
+/* Selectors that hold objects now, in canonical order. */
+void snapshot_builder_each_digest(const struct snapshot_builder *builder,
+                                  void (*fn)(const char *selector, const struct digest *digest, void *context),
+                                  void *context);
 
 /* Why an update can't be represented: for the NACK. */
 struct snapshot_refusal {
@@ -117,12 +137,14 @@ struct snapshot_refusal {
 	char reason[512];
 };
 
-/* Structure, references, capability of everything changed; builds profiles, views, upstreams; parses certificates fully when at most
- * warm_max SSL objects changed (they enter `sites`). E_REFUSED with *refusal, or E_NOMEM. */
+/* Structure, references, capability of everything changed; builds profiles, views, upstreams; parses certificates fully
+ * when at most warm_max SSL objects changed (they enter `sites`; NULL: none are parsed). Once per builder; no change
+ * after it. E_REFUSED with *refusal, or E_NOMEM. */
 int snapshot_builder_prepare(struct snapshot_builder *builder, struct site_cache *sites, size_t warm_max,
                              struct snapshot_refusal *refusal, struct error *err) MUST_USE;
 
-/* What this builder changed against base, for the cache: gone entries (replaced or removed) and new ones. */
+/* After prepare: what this builder changed against base, for the cache: gone entries (replaced or removed) and new
+ * ones. */
 size_t snapshot_builder_gone_count(const struct snapshot_builder *builder);
 const struct entry *snapshot_builder_gone(const struct snapshot_builder *builder, size_t index);
 size_t snapshot_builder_new_count(const struct snapshot_builder *builder);

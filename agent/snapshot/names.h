@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names: normalised server name (exact, "*.rest" or "*") -> the SSL objects that carry it, best first: higher priority,
+ * then the younger one. Each list is immutable; a change replaces it, so that older snapshots keep theirs. */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "base/trie.h"
+#include "snapshot/snapshot.h"
+
+extern const struct trie_ops names_trie_ops;
+
+/* Under all names of the entry's body. E_NOMEM, E_SYNTAX; then names is half changed and can only be freed. */
+int names_add(struct trie *names, struct entry *entry) MUST_USE;
+int names_remove(struct trie *names, struct entry *entry) MUST_USE;
+
+struct entry *names_best(const struct trie *names, struct bytes name); /* borrowed; NULL: none */
+/* All candidates of a name, best first; for tests and explanations. Returns how many. */
+size_t names_candidates(const struct trie *names, struct bytes name, struct entry *const **ret);
