@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SQLite as the cache uses it: one connection, exclusive (no shared-memory file, so that a full disk does not keep it
+ * from being read), WAL, every commit synced, deleted bytes overwritten. Private to the cache layer. */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+
+#include <sqlite3.h>
+
+static inline void statement_finalize(sqlite3_stmt *statement)
+{
+	sqlite3_finalize(statement);
+}
+DEFINE_CLEANUP(sqlite3_stmt, statement_finalize);
+
+/* E_CORRUPT, E_VERSION (newer schema), E_BUSY, E_NOSPACE, E_IO, E_NOMEM. Makes the tables of a new file. */
+int database_open(const char *path, sqlite3 **ret, struct error *err) MUST_USE;
+
+/* From the connection's last failure: the code, the text with `what`. */
+int database_error(sqlite3 *db, const char *what, struct error *err);
+int database_run(sqlite3 *db, const char *sql, struct error *err) MUST_USE;
+/* One statement with integer parameters ?1.. */
+int database_run_with(sqlite3 *db, const char *sql, const sqlite3_int64 *values, int count, struct error *err) MUST_USE;
+int database_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, struct error *err) MUST_USE;
+void database_rollback(sqlite3 *db); /* after a failure; harmless outside a transaction */
+/* Moves the write-ahead log into the file and cuts it to zero: what was deleted is then in neither. */
+int database_truncate_log(sqlite3 *db, struct error *err) MUST_USE;
