@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data plane: workers (one thread and uv loop each) that accept, handshake and relay, and the sockets that outlive listener objects.
- * This interface belongs to the main thread. */
+/* The data plane: workers (one thread and loop each) that accept, handshake and relay, and the sockets that outlive
+ * listener objects. This interface belongs to the main thread. */
 #pragma once
 
 #include "base/error.h"
@@ -22,11 +22,13 @@ struct proxy_config {
 	void *owner;
 };
 
+/* After a failure the loop may have handles of ours left to close: run it once more. */
 int proxy_start(const struct proxy_config *config, struct proxy **ret, struct error *err) MUST_USE;
 
-/* The swap: workers see `snapshot` from their next ClientHello on. Opens sockets of new addresses, retires those no listener wants any more
- * (a listener that moves keeps its old address until the new one is bound), retries taken ports with back-off by itself. Takes the
- * snapshot over; frees the one before when no worker can see it. Cannot fail: what the world refuses is reported as degraded. */
+/* The swap: workers see `snapshot` from their next ClientHello on. Opens sockets of new addresses, retires those no
+ * listener wants any more (a listener that moves keeps its old address until the new one is bound), retries taken ports
+ * with back-off by itself. Takes the snapshot over; frees the one before when no worker can see it. Cannot fail: what
+ * the world refuses is reported as degraded. */
 void proxy_publish(struct proxy *proxy, struct snapshot *snapshot);
 /* The one published last; borrowed, main thread; NULL before the first. */
 const struct snapshot *proxy_snapshot(const struct proxy *proxy);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The data plane as a whole, seen from the main thread.
+ *
+ *     started --publish--> serving --close--> draining --workers ended--> joined --handles closed--> on_closed, gone */
+#include "proxy/proxy.h"
+
+#include "base/log.h"
+#include "crypto/crypto.h"
+#include "proxy/counters.h"
+#include "proxy/end.h"
+#include "proxy/root.h"
+#include "proxy/sockets.h"
+#include "proxy/worker.h"
+#include "tls/hello_hook.h"
+
+#include <assert.h>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECLAIM_MS 20
+#define RECLAIM_YIELDS 64
+
+struct proxy {
+	struct proxy_config config;
+	struct worker_shared shared;
+	struct roots *roots;
+	struct sockets *sockets;
+	uv_async_t news;
+	uv_timer_t reclaim;
+	struct proxy_counters past; /* of workers that have ended */
+	bool closing;
+	unsigned handles; /* of ours, not closed yet */
+	void (*on_closed)(void *owner);
+	unsigned workers_len;
+	struct worker *workers[];
+};
+
+/* All that needs no loop any more. */
+static void proxy_free(struct proxy *proxy)
+{
+	roots_free(proxy->roots);
+	site_unref(proxy->shared.hello.fallback);
+	SSL_CTX_free(proxy->shared.front);
+	BIO_meth_free(proxy->shared.bio_method);
+	free(proxy);
+}
+
+static void on_handle_closed(struct proxy *proxy)
+{
+	void (*on_closed)(void *owner) = proxy->on_closed;
+	void *owner = proxy->config.owner;
+
+	if (--proxy->handles > 0)
+		return;
+	proxy_free(proxy);
+	if (on_closed != NULL)
+		on_closed(owner);
+}
+
+static void on_news_closed(uv_handle_t *handle)
+{
+	on_handle_closed(container_of((uv_async_t *)handle, struct proxy, news));
+}
+
+static void on_reclaim_closed(uv_handle_t *handle)
+{
+	on_handle_closed(container_of((uv_timer_t *)handle, struct proxy, reclaim));
+}
+
+static void on_sockets_closed(void *owner)
+{
+	on_handle_closed(owner);
+}
+
+/* The workers are gone: the handles go, then the rest. */
+static void proxy_finish(struct proxy *proxy)
+{
+	proxy->handles = 2;
+	uv_close((uv_handle_t *)&proxy->news, on_news_closed);
+	uv_close((uv_handle_t *)&proxy->reclaim, on_reclaim_closed);
+	if (proxy->sockets != NULL) {
+		proxy->handles++;
+		sockets_close(proxy->sockets, on_sockets_closed, proxy);
+		proxy->sockets = NULL;
+	}
+}
+
+static void join_ended(struct proxy *proxy)
+{
+	bool all = true;
+
+	for (unsigned i = 0; i < proxy->workers_len; i++) {
+		struct worker *worker = proxy->workers[i];
+
+		if (worker == NULL)
+			continue;
+		if (!atomic_load(&worker->ended)) {
+			all = false;
+			continue;
+		}
+		counters_sum(&worker->counters, &proxy->past);
+		proxy->workers[i] = worker_join(worker);
+	}
+	if (all)
+		proxy_finish(proxy);
+}
+
+static void on_news(uv_async_t *async)
+{
+	struct proxy *proxy = container_of(async, struct proxy, news);
+
+	if (proxy->closing)
+		join_ended(proxy);
+	else
+		sockets_on_news(proxy->sockets);
+}
+
+static int make_shared(struct proxy *proxy, struct error *err)
+{
+	struct worker_shared *shared = &proxy->shared;
+	int r = front_new(&shared->front, err);
+
+	if (r == 0)
+		r = end_make_bio_method(&shared->bio_method, err);
+	if (r == 0)
+		r = site_new_self_signed(&shared->hello.fallback, err);
+	if (r == 0)
+		r = roots_new(proxy->config.workers, &proxy->roots, err);
+	if (r == 0)
+		r = crypto_hash_key(&shared->hello.hash_key, err);
+	shared->news = &proxy->news;
+	shared->hello.roots = proxy->roots;
+	shared->hello.sites = proxy->config.sites;
+	shared->hello.trusts = proxy->config.trusts;
+	return r;
+}
+
+static int start_workers(struct proxy *proxy, struct error *err)
+{
+	const struct sockets_config config = {
+	    .loop = proxy->config.loop,
+	    .workers = proxy->workers,
+	    .workers_len = proxy->config.workers,
+	    .on_listener_state = proxy->config.on_listener_state,
+	    .owner = proxy->config.owner,
+	};
+	int r = sockets_new(&config, &proxy->sockets, err);
+
+	while (r == 0 && proxy->workers_len < proxy->config.workers) {
+		r = worker_start(&proxy->shared, proxy->workers_len, &proxy->workers[proxy->workers_len], err);
+		proxy->workers_len += r == 0;
+	}
+	return r;
+}
+
+/* A start that failed half-way: threads are joined here, handles close with the loop's next turn. */
+static void abandon(struct proxy *proxy)
+{
+	proxy->closing = true;
+	for (unsigned i = 0; i < proxy->workers_len; i++) {
+		worker_stop(proxy->workers[i], 0);
+		proxy->workers[i] = worker_join(proxy->workers[i]);
+	}
+	proxy_finish(proxy);
+}
+
+int proxy_start(const struct proxy_config *config, struct proxy **ret, struct error *err)
+{
+	struct proxy *proxy;
+	int r;
+
+	if (config->workers == 0)
+		return error_set(err, E_INVALID, "at least one worker is needed");
+	proxy = calloc(1, sizeof(*proxy) + config->workers * sizeof(struct worker *));
+	if (proxy == NULL)
+		return error_nomem(err);
+	proxy->config = *config;
+	r = make_shared(proxy, err);
+	if (r == 0 && uv_async_init(config->loop, &proxy->news, on_news) != 0)
+		r = error_set(err, E_IO, "start the data plane: no descriptor for its messages");
+	if (r < 0) {
+		proxy_free(proxy);
+		return r;
+	}
+	uv_timer_init(config->loop, &proxy->reclaim);
+	r = start_workers(proxy, err);
+	if (r < 0) {
+		abandon(proxy);
+		return r;
+	}
+	*ret = proxy;
+	return 0;
+}
+
+static void on_reclaim(uv_timer_t *timer)
+{
+	if (roots_reclaim(container_of(timer, struct proxy, reclaim)->roots))
+		uv_timer_stop(timer);
+}
+
+/* Callbacks are short, so the old root is nearly always unread after a moment; then it goes at once, and with it what
+ * it held. */
+static void reclaim(struct proxy *proxy)
+{
+	for (unsigned i = 0; i < RECLAIM_YIELDS; i++) {
+		if (roots_reclaim(proxy->roots))
+			return;
+		sched_yield();
+	}
+	uv_timer_start(&proxy->reclaim, on_reclaim, RECLAIM_MS, RECLAIM_MS);
+}
+
+void proxy_publish(struct proxy *proxy, struct snapshot *snapshot)
+{
+	struct alias *aliases;
+	size_t aliases_len;
+
+	assert(!proxy->closing);
+	aliases_len = sockets_make_aliases(proxy->sockets, snapshot, &aliases);
+	roots_publish(proxy->roots, snapshot, aliases, aliases_len);
+	sockets_follow(proxy->sockets, snapshot);
+	reclaim(proxy);
+}
+
+const struct snapshot *proxy_snapshot(const struct proxy *proxy)
+{
+	const struct root *root = roots_current(proxy->roots);
+
+	return root != NULL ? root->snapshot : NULL;
+}
+
+void proxy_close(struct proxy *proxy, uint64_t grace_ms, void (*on_closed)(void *owner))
+{
+	assert(!proxy->closing);
+	proxy->closing = true;
+	proxy->on_closed = on_closed;
+	for (unsigned i = 0; i < proxy->workers_len; i++)
+		worker_stop(proxy->workers[i], grace_ms);
+}
+
+void proxy_read_counters(const struct proxy *proxy, struct proxy_counters *ret)
+{
+	struct proxy_counters sums = proxy->past;
+
+	for (unsigned i = 0; i < proxy->workers_len; i++)
+		if (proxy->workers[i] != NULL)
+			counters_sum(&proxy->workers[i]->counters, &sums);
+	*ret = sums;
+}
+
+int64_t proxy_listener_connections(const struct proxy *proxy, const char *listener_id)
+{
+	return proxy->sockets != NULL ? sockets_connections(proxy->sockets, listener_id) : -1;
+}

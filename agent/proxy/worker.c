@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker's thread: its loop, its messages, its end.
+ *
+ *     running --stop--> stopping (no sockets, connections drain) --no connection left, or grace over--> ended */
+#include "proxy/worker.h"
+
+#include "base/log.h"
+#include "crypto/crypto.h"
+#include "proxy/conn.h"
+#include "proxy/worker_run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN 128
+#define LOG_LINES_PER_SECOND 10
+
+enum message_kind { MESSAGE_LISTEN, MESSAGE_UNLISTEN, MESSAGE_STOP };
+
+struct message {
+	enum message_kind kind;
+	struct point *point; /* LISTEN, UNLISTEN: a reference */
+	int fd;              /* LISTEN: owned */
+	uint64_t grace_ms;   /* STOP */
+	struct message *next;
+};
+
+/* ------------------------------------------------------------------------------------------------ the worker's thread
+ */
+
+uint64_t worker_now(const struct worker *worker)
+{
+	return uv_now(&worker->loop);
+}
+
+int worker_watch(struct worker *worker, int fd, bool out, struct watch *watch)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (out ? EPOLLOUT : 0), .data.ptr = watch};
+
+	return epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : error_from_errno(errno);
+}
+
+void worker_watch_out(struct worker *worker, int fd, struct watch *watch)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET | EPOLLOUT, .data.ptr = watch};
+
+	epoll_ctl(worker->epoll, EPOLL_CTL_MOD, fd, &event);
+}
+
+bool worker_may_log(struct worker *worker)
+{
+	uint64_t second = worker_now(worker) / 1000;
+
+	if (second != worker->log_second) {
+		if (worker->log_dropped > 0)
+			log_event(LOG_INFO, "log lines dropped", LOG_U64("count", worker->log_dropped));
+		worker->log_second = second;
+		worker->log_count = worker->log_dropped = 0;
+	}
+	if (worker->log_count < LOG_LINES_PER_SECOND) {
+		worker->log_count++;
+		return true;
+	}
+	worker->log_dropped++;
+	return false;
+}
+
+static void on_due(struct wheel_item *item, void *context)
+{
+	conn_on_deadline(item);
+}
+
+/* Runs only while there are deadlines: an idle worker is not woken. */
+static void on_tick(uv_timer_t *timer)
+{
+	struct worker *worker = container_of(timer, struct worker, tick);
+
+	wheel_run(&worker->wheel, worker_now(worker), on_due, NULL);
+	if (worker->wheel.count == 0)
+		uv_timer_stop(timer);
+}
+
+void worker_set_deadline(struct worker *worker, struct wheel_item *item, uint64_t due_ms)
+{
+	if (worker->wheel.count == 0) {
+		worker->wheel.tick = worker_now(worker) / WHEEL_TICK_MS;
+		if (!uv_is_active((uv_handle_t *)&worker->tick))
+			uv_timer_start(&worker->tick, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
+	}
+	wheel_set(&worker->wheel, item, due_ms);
+}
+
+static void take_message(struct worker *worker, struct message *message)
+{
+	switch (message->kind) {
+	case MESSAGE_LISTEN:
+		acceptor_open(worker, message->point, message->fd);
+		break;
+	case MESSAGE_UNLISTEN:
+		acceptor_close(worker, message->point);
+		point_unref(message->point);
+		break;
+	case MESSAGE_STOP:
+		acceptors_close(worker);
+		worker->stopping = true;
+		worker->stop_at = worker_now(worker) + message->grace_ms;
+		break;
+	}
+	free(message);
+}
+
+static void on_wake(uv_async_t *async)
+{
+	struct worker *worker = container_of(async, struct worker, wake);
+	struct message *messages, *next;
+
+	pthread_mutex_lock(&worker->lock);
+	messages = worker->messages;
+	worker->messages = NULL;
+	pthread_mutex_unlock(&worker->lock);
+	for (; messages != NULL; messages = next) {
+		next = messages->next;
+		take_message(worker, messages);
+	}
+}
+
+static void on_loop_event(struct watch *watch, uint32_t events)
+{
+	container_of(watch, struct worker, loop_watch)->loop_is_due = true;
+}
+
+static void run_again_list(struct worker *worker)
+{
+	struct conn *conn = worker->again, *next;
+
+	worker->again = NULL;
+	for (; conn != NULL; conn = next)
+		next = conn_run_again(conn);
+}
+
+static int wait_time(struct worker *worker)
+{
+	int timeout = uv_backend_timeout(&worker->loop);
+	uint64_t now = worker_now(worker), left;
+
+	if (worker->again != NULL)
+		return 0;
+	if (!worker->stopping)
+		return timeout;
+	left = worker->stop_at > now ? worker->stop_at - now : 0;
+	return timeout < 0 || (uint64_t)timeout > left ? (int)left : timeout;
+}
+
+static void worker_turn(struct worker *worker)
+{
+	struct epoll_event events[EVENTS_PER_TURN];
+	int count;
+
+	uv_update_time(&worker->loop);
+	count = epoll_wait(worker->epoll, events, EVENTS_PER_TURN, wait_time(worker));
+	uv_update_time(&worker->loop);
+	run_again_list(worker);
+	for (int i = 0; i < count; i++) {
+		struct watch *watch = events[i].data.ptr;
+
+		watch->on_event(watch, events[i].events);
+	}
+	/* Last: a deadline may close a socket and open another under the same watch, which no event of this batch may then
+	 * be for. */
+	if (worker->loop_is_due || uv_backend_timeout(&worker->loop) == 0)
+		uv_run(&worker->loop, UV_RUN_NOWAIT);
+	worker->loop_is_due = false;
+	conns_free_closed(worker);
+}
+
+static bool worker_is_done(struct worker *worker)
+{
+	return worker->stopping && (worker->conns.first == NULL || worker_now(worker) >= worker->stop_at);
+}
+
+static void on_walk_close(uv_handle_t *handle, void *context)
+{
+	uv_close(handle, NULL);
+}
+
+static void *worker_main(void *argument)
+{
+	struct worker *worker = argument;
+
+	uv_run(&worker->loop, UV_RUN_NOWAIT); /* its descriptors enter its epoll set when it first polls */
+	while (!worker_is_done(worker))
+		worker_turn(worker);
+	conns_close_all(worker);
+	uv_walk(&worker->loop, on_walk_close, NULL);
+	uv_run(&worker->loop, UV_RUN_DEFAULT);
+	atomic_store(&worker->ended, true);
+	uv_async_send(worker->shared->news);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ the main thread */
+
+static void worker_free(struct worker *worker)
+{
+	struct message *next;
+
+	for (struct message *message = worker->messages; message != NULL; message = next) {
+		next = message->next;
+		if (message->kind == MESSAGE_LISTEN)
+			close(message->fd);
+		point_unref(message->point);
+		free(message);
+	}
+	free(worker->stop);
+	if (worker->epoll >= 0)
+		close(worker->epoll);
+	pthread_mutex_destroy(&worker->lock);
+	free(worker);
+}
+
+/* The loop with its handles, and the epoll set around it. */
+static int worker_init_loop(struct worker *worker, struct error *err)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = &worker->loop_watch};
+	int r = uv_loop_init(&worker->loop);
+
+	if (r < 0)
+		return error_set(err, E_IO, "start a worker's loop: %s", uv_strerror(r));
+	uv_timer_init(&worker->loop, &worker->tick);
+	uv_timer_init(&worker->loop, &worker->pause);
+	r = uv_async_init(&worker->loop, &worker->wake, on_wake);
+	worker->epoll = epoll_create1(EPOLL_CLOEXEC);
+	worker->loop_watch.on_event = on_loop_event;
+	if (r == 0 && worker->epoll >= 0 &&
+	    epoll_ctl(worker->epoll, EPOLL_CTL_ADD, uv_backend_fd(&worker->loop), &event) == 0)
+		return 0;
+	error_set(err, E_IO, "start a worker: %s", r < 0 ? uv_strerror(r) : strerror(errno));
+	uv_walk(&worker->loop, on_walk_close, NULL);
+	uv_run(&worker->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&worker->loop);
+	return E_IO;
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct worker *worker, struct error *err)
+{
+	sigset_t all, before;
+	char name[16];
+	int e;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	e = pthread_create(&worker->thread, NULL, worker_main, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (e != 0)
+		return error_set(err, E_IO, "start a worker's thread: %s", strerror(e));
+	snprintf(name, sizeof(name), "worker-%u", worker->index % 1000);
+	pthread_setname_np(worker->thread, name);
+	return 0;
+}
+
+int worker_start(const struct worker_shared *shared, unsigned index, struct worker **ret, struct error *err)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	int r;
+
+	if (worker == NULL)
+		return error_nomem(err);
+	worker->shared = shared;
+	worker->index = index;
+	worker->epoll = -1;
+	worker->hello = shared->hello;
+	worker->hello.reader = index;
+	pthread_mutex_init(&worker->lock, NULL);
+	worker->stop = calloc(1, sizeof(*worker->stop));
+	r = worker->stop != NULL ? worker_init_loop(worker, err) : error_nomem(err);
+	if (r == 0) {
+		wheel_init(&worker->wheel, worker_now(worker));
+		r = start_thread(worker, err);
+		if (r < 0) {
+			uv_walk(&worker->loop, on_walk_close, NULL);
+			uv_run(&worker->loop, UV_RUN_DEFAULT);
+			uv_loop_close(&worker->loop);
+		}
+	}
+	if (r < 0) {
+		worker_free(worker);
+		return r;
+	}
+	*ret = worker;
+	return 0;
+}
+
+static void worker_send(struct worker *worker, struct message *message)
+{
+	struct message **place = &worker->messages;
+
+	pthread_mutex_lock(&worker->lock);
+	while (*place != NULL)
+		place = &(*place)->next;
+	*place = message;
+	pthread_mutex_unlock(&worker->lock);
+	uv_async_send(&worker->wake);
+}
+
+static int send_about_point(struct worker *worker, enum message_kind kind, struct point *point, int fd,
+                            struct error *err)
+{
+	struct message *message = malloc(sizeof(*message));
+
+	if (message == NULL)
+		return error_nomem(err);
+	*message = (struct message){.kind = kind, .point = point_ref(point), .fd = fd};
+	worker_send(worker, message);
+	return 0;
+}
+
+int worker_listen(struct worker *worker, struct point *point, int fd, struct error *err)
+{
+	return send_about_point(worker, MESSAGE_LISTEN, point, fd, err);
+}
+
+int worker_unlisten(struct worker *worker, struct point *point, struct error *err)
+{
+	return send_about_point(worker, MESSAGE_UNLISTEN, point, -1, err);
+}
+
+void worker_stop(struct worker *worker, uint64_t grace_ms)
+{
+	struct message *message = worker->stop;
+
+	if (message == NULL)
+		return;
+	worker->stop = NULL;
+	*message = (struct message){.kind = MESSAGE_STOP, .grace_ms = grace_ms};
+	worker_send(worker, message);
+}
+
+struct worker *worker_join(struct worker *worker)
+{
+	if (worker == NULL)
+		return NULL;
+	pthread_join(worker->thread, NULL);
+	uv_loop_close(&worker->loop);
+	worker_free(worker);
+	return NULL;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker: one thread that accepts, shakes hands and relays, and shares nothing with the other workers but counted
+ * values.
+ *
+ * It waits in one epoll descriptor for its sockets, edge-triggered: a connection costs one epoll_ctl per socket in its
+ * whole life, where uv_poll would make seven. The worker's uv loop (messages from the main thread, the tick of the
+ * deadlines) is one more descriptor in that set. */
+#pragma once
+
+#include "base/error.h"
+#include "base/macros.h"
+#include "proxy/counters.h"
+#include "proxy/hello.h"
+#include "proxy/point.h"
+#include "proxy/watch.h"
+#include "proxy/wheel.h"
+
+#include <openssl/bio.h>
+#include <openssl/types.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#define WORKER_BUFFER 16384
+
+/* What is the same for all workers; borrowed, must outlive them. */
+struct worker_shared {
+	SSL_CTX *front;
+	BIO_METHOD *bio_method;
+	uv_async_t *news;           /* of the main loop: told when sockets are closed or a worker has ended */
+	struct hello_context hello; /* reader is filled in per worker */
+};
+
+struct conn;
+
+struct conn_list {
+	struct conn *first, *last;
+};
+
+struct message;
+struct acceptor;
+
+struct worker {
+	const struct worker_shared *shared;
+	unsigned index;
+	pthread_t thread;
+	atomic_bool ended; /* the thread touches nothing of ours any more */
+
+	pthread_mutex_t lock; /* guards messages */
+	struct message *messages;
+	struct message *stop; /* made at the start, so that stopping cannot fail */
+	uv_async_t wake;
+
+	/* the thread's own from here on */
+	uv_loop_t loop;
+	int epoll;
+	uv_timer_t tick, pause;
+	struct watch loop_watch;
+	bool loop_is_due;
+	struct hello_context hello;
+	struct wheel wheel;
+	struct acceptor *acceptors;
+	struct conn_list conns, handshakes;
+	struct conn *again;  /* to be run before the next wait: their turn was over, their work was not */
+	struct conn *closed; /* freed when no event of this batch can name them any more */
+	size_t handshakes_len;
+	bool stopping;
+	uint64_t stop_at; /* loop time at which what still drains is closed */
+	uint64_t log_second;
+	unsigned log_count, log_dropped;
+	struct counters counters;
+	uint8_t buffer[WORKER_BUFFER];
+};
+
+int worker_start(const struct worker_shared *shared, unsigned index, struct worker **ret, struct error *err) MUST_USE;
+/* Main thread. fd: bound and listening, the worker's from now on; references point. */
+int worker_listen(struct worker *worker, struct point *point, int fd, struct error *err) MUST_USE;
+/* Accepts what waits, then closes its socket of point; point->sockets counts down, news is sent at 0. */
+int worker_unlisten(struct worker *worker, struct point *point, struct error *err) MUST_USE;
+/* Like worker_unlisten for all; connections may go on for grace_ms. Then the thread ends: `ended`, news. No other call
+ * but worker_join may follow. */
+void worker_stop(struct worker *worker, uint64_t grace_ms);
+struct worker *worker_join(struct worker *worker); /* waits for the thread, frees; NULL allowed */
+
+/* For conn.c, on the worker's thread. */
+uint64_t worker_now(const struct worker *worker); /* milliseconds */
+/* Edge-triggered; out: also when it becomes writable. */
+int worker_watch(struct worker *worker, int fd, bool out, struct watch *watch) MUST_USE;
+void worker_watch_out(struct worker *worker, int fd,
+                      struct watch *watch); /* from now on also when it becomes writable */
+void worker_set_deadline(struct worker *worker, struct wheel_item *item, uint64_t due_ms);
+bool worker_may_log(struct worker *worker); /* a few lines per second; tells how many were dropped */

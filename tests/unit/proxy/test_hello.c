@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/hello.h"
+
+#include "crypto/crypto.h"
+#include "holding.h"
+#include "shake.h"
+#include "unit.h"
+
+#include <string.h>
+
+#define ADDRESS "127.0.0.1:8443"
+
+static uv_loop_t loop;
+static struct holding holding;
+static struct hello_context context;
+static SSL_CTX *front;
+static struct pki_cert *ca, *other_ca, *middle, *cert_a, *cert_b, *cert_wild, *cert_any, *cert_mtls, *client,
+    *far_client, *other_client;
+
+static struct pki_cert *leaf(const char *name, const struct pki_cert *issuer)
+{
+	return pki_make(&(struct pki_spec){.name = name, .issuer = issuer, .sans = "DNS:x.test"});
+}
+
+static void setup(void)
+{
+	uv_loop_init(&loop);
+	holding_init(&holding, &loop);
+	ca = pki_make(&(struct pki_spec){.name = "ca", .is_ca = true});
+	other_ca = pki_make(&(struct pki_spec){.name = "other ca", .is_ca = true});
+	middle = pki_make(&(struct pki_spec){.name = "middle", .is_ca = true, .issuer = ca});
+	cert_a = leaf("a", ca);
+	cert_b = leaf("b", ca);
+	cert_wild = leaf("wild", ca);
+	cert_any = leaf("any", ca);
+	cert_mtls = leaf("mtls", ca);
+	client = leaf("client", ca);
+	far_client = leaf("far client", middle);
+	other_client = leaf("other client", other_ca);
+	ck_assert_int_eq(front_new(&front, NULL), 0);
+	ck_assert_int_eq(roots_new(1, &context.roots, NULL), 0);
+	ck_assert_int_eq(site_new_self_signed(&context.fallback, NULL), 0);
+	ck_assert_int_eq(crypto_hash_key(&context.hash_key, NULL), 0);
+	context.sites = holding.sites;
+	context.trusts = holding.trusts;
+}
+
+static void teardown(void)
+{
+	roots_free(context.roots);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	site_unref(context.fallback);
+	SSL_CTX_free(front);
+	holding_deinit(&holding);
+	for (struct pki_cert **at = (struct pki_cert *[]){ca, other_ca, middle, cert_a, cert_b, cert_wild, cert_any,
+	                                                  cert_mtls, client, far_client, other_client, NULL};
+	     *at != NULL; at++)
+		pki_free(*at);
+}
+
+static void put_frame(void)
+{
+	const uint16_t port = 9;
+
+	holding_begin(&holding, NULL);
+	holding_put_upstream(&holding, "u", &port, 1);
+	holding_put_listener(&holding, "l", "127.0.0.1", 8443, "u", NULL, 0);
+}
+
+static void publish(void)
+{
+	roots_publish(context.roots, holding_finish(&holding), NULL, 0);
+}
+
+static enum hello_cause run(const struct shake_spec *spec, struct shake *shake)
+{
+	struct hello hello;
+	enum hello_cause cause;
+
+	hello_init(&hello, &context, ADDRESS);
+	shake_run(front, &hello.hook, spec, shake);
+	ck_assert(!shake->done || hello.upstream != NULL);
+	cause = hello.cause;
+	hello_deinit(&hello);
+	return cause;
+}
+
+/* The common name served for an SNI, "" when refused. */
+static const char *served(const char *sni)
+{
+	static char name[64];
+	struct shake shake;
+
+	run(&(struct shake_spec){.sni = sni}, &shake);
+	strcpy(name, shake.done ? shake.leaf : "");
+	shake_deinit(&shake);
+	return name;
+}
+
+START_TEST(test_names)
+{
+	setup();
+	put_frame();
+	holding_put_options(&holding, "modern", NULL);
+	holding_put_ssl(&holding, "a", &(struct ssl_spec){.snis = {"a.test"}, .pairs = {cert_a}});
+	holding_put_ssl(&holding, "wild", &(struct ssl_spec){.snis = {"*.w.test"}, .pairs = {cert_wild}});
+	publish();
+	ck_assert_str_eq(served("a.test"), "a");
+	ck_assert_str_eq(served("A.TEST"), "a");
+	ck_assert_str_eq(served("a.test."), "a");
+	ck_assert_str_eq(served("x.w.test"), "wild");
+	ck_assert_str_eq(served("x.y.w.test"), "tlsplane default");
+	ck_assert_str_eq(served("w.test"), "tlsplane default");
+	ck_assert_str_eq(served(NULL), "tlsplane default");
+	ck_assert_str_eq(served("127.0.0.1"), "tlsplane default");
+	holding_begin(&holding, roots_current(context.roots)->snapshot);
+	holding_put_ssl(&holding, "any", &(struct ssl_spec){.snis = {"*"}, .pairs = {cert_any}});
+	publish();
+	ck_assert(roots_reclaim(context.roots));
+	ck_assert_str_eq(served("x.y.w.test"), "any");
+	ck_assert_str_eq(served(NULL), "tlsplane default"); /* "*" needs a name */
+	ck_assert_str_eq(served("127.0.0.1"), "tlsplane default");
+	teardown();
+}
+END_TEST
+
+START_TEST(test_hostile_names)
+{
+	static const char *const names[] = {
+	    "a.test\r\nX: y", "a\x1b[31m.test", "a.test,DNS:b.test", "\xc3\xa4.test", "*.w.test", "a..test", ".",
+	    "a b.test",       "a.test:443"};
+
+	setup();
+	put_frame();
+	holding_put_options(&holding, "modern", NULL);
+	holding_put_ssl(&holding, "wild", &(struct ssl_spec){.snis = {"*.w.test"}, .pairs = {cert_wild}});
+	publish();
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct shake shake;
+
+		ck_assert_msg(run(&(struct shake_spec){.sni = names[i]}, &shake) == HELLO_CAUSE_SNI, "name %zu", i);
+		ck_assert(!shake.done);
+		ck_assert_int_eq(shake.alert, SSL_AD_UNRECOGNIZED_NAME);
+		shake_deinit(&shake);
+	}
+	teardown();
+}
+END_TEST
+
+static void be_strict(Tlsplane__TlsOptions *options)
+{
+	options->has_sni_strict = options->sni_strict = 1;
+}
+
+static void have_default(Tlsplane__TlsOptions *options)
+{
+	options->default_ssl = (char *)(uintptr_t) "b";
+}
+
+START_TEST(test_strict_and_default)
+{
+	struct shake shake;
+
+	setup();
+	put_frame();
+	holding_put_options(&holding, "modern", be_strict);
+	holding_put_ssl(&holding, "a", &(struct ssl_spec){.snis = {"a.test"}, .pairs = {cert_a}});
+	holding_put_ssl(&holding, "b", &(struct ssl_spec){.snis = {"b.test"}, .pairs = {cert_b}});
+	publish();
+	ck_assert_str_eq(served("a.test"), "a");
+	ck_assert_int_eq(run(&(struct shake_spec){.sni = "c.test"}, &shake), HELLO_CAUSE_SNI);
+	ck_assert(!shake.done);
+	ck_assert_int_eq(shake.alert, SSL_AD_UNRECOGNIZED_NAME);
+	shake_deinit(&shake);
+	ck_assert_str_eq(served(NULL), "");
+	holding_begin(&holding,
+	              roots_current(context.roots)->snapshot); /* the listener's options win over the default ones, whole */
+	holding_put_options(&holding, "kind", have_default);
+	holding_put_listener(&holding, "l", "127.0.0.1", 8443, "u", "kind", 0);
+	publish();
+	ck_assert_str_eq(served("c.test"), "b");
+	ck_assert_str_eq(served(NULL), "b");
+	ck_assert_str_eq(served("a.test"), "a");
+	teardown();
+}
+END_TEST
+
+static void only_13(Tlsplane__TlsOptions *options)
+{
+	options->min_version = 0x0304;
+}
+
+/* Options of the object, else of the listener, else the default; ssl_protocols narrows what was chosen. */
+START_TEST(test_options)
+{
+	struct shake shake;
+
+	setup();
+	put_frame();
+	holding_put_options(&holding, "modern", only_13);
+	holding_put_options(&holding, "wide", NULL);
+	holding_put_ssl(&holding, "a", &(struct ssl_spec){.snis = {"a.test"}, .pairs = {cert_a}});
+	holding_put_ssl(&holding, "b", &(struct ssl_spec){.snis = {"b.test"}, .pairs = {cert_b}, .tls_options = "wide"});
+	holding_put_ssl(
+	    &holding, "c",
+	    &(struct ssl_spec){.snis = {"c.test"}, .pairs = {cert_wild}, .tls_options = "wide", .protocols = {0x0303}});
+	publish();
+	run(&(struct shake_spec){.sni = "a.test", .max = TLS1_2_VERSION}, &shake);
+	ck_assert(!shake.done);
+	ck_assert_int_eq(shake.alert, SSL_AD_PROTOCOL_VERSION);
+	shake_deinit(&shake);
+	run(&(struct shake_spec){.sni = "b.test", .max = TLS1_2_VERSION}, &shake);
+	ck_assert(shake.done);
+	shake_deinit(&shake);
+	run(&(struct shake_spec){.sni = "c.test"}, &shake);
+	ck_assert(shake.done);
+	ck_assert_int_eq(SSL_version(shake.server), TLS1_2_VERSION);
+	shake_deinit(&shake);
+	teardown();
+}
+END_TEST
+
+static bool is_let_in(const char *sni, const struct pki_cert *cert, const struct pki_cert *chain, int version)
+{
+	struct shake shake;
+	bool done;
+
+	run(&(struct shake_spec){.sni = sni, .cert = cert, .chain = chain, .min = version, .max = version}, &shake);
+	done = shake.done;
+	shake_deinit(&shake);
+	return done;
+}
+
+static void ask_everybody(Tlsplane__TlsOptions *options)
+{
+	static ProtobufCBinaryData der;
+	static Tlsplane__ClientAuth auth;
+
+	free(der.data);
+	der = bodies_der(other_ca);
+	tlsplane__client_auth__init(&auth);
+	auth.has_verify = 1;
+	auth.verify = TLSPLANE__CLIENT_VERIFY__VERIFY_REQUIRE;
+	auth.ca = &der;
+	auth.n_ca = 1;
+	options->client_auth = &auth;
+}
+
+/* An mTLS site beside an open one on one listener; on both versions. */
+START_TEST(test_client_auth)
+{
+	setup();
+	put_frame();
+	holding_put_options(&holding, "modern", NULL);
+	holding_put_options(&holding, "ask", ask_everybody);
+	holding_put_ssl(&holding, "open", &(struct ssl_spec){.snis = {"open.test"}, .pairs = {cert_a}});
+	holding_put_ssl(&holding, "mtls", &(struct ssl_spec){.snis = {"mtls.test"}, .pairs = {cert_mtls}, .client_ca = ca});
+	holding_put_ssl(&holding, "asked",
+	                &(struct ssl_spec){.snis = {"asked.test"}, .pairs = {cert_b}, .tls_options = "ask"});
+	holding_put_ssl(
+	    &holding, "both",
+	    &(struct ssl_spec){.snis = {"both.test"}, .pairs = {cert_b}, .tls_options = "ask", .client_ca = ca});
+	holding_put_ssl(&holding, "flat",
+	                &(struct ssl_spec){.snis = {"deep.test"}, .pairs = {cert_b}, .client_ca = ca, .client_depth = 2});
+	publish();
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		ck_assert(is_let_in("open.test", NULL, NULL, version));
+		ck_assert(is_let_in("mtls.test", client, NULL, version));
+		ck_assert(is_let_in("mtls.test", far_client, middle, version));
+		ck_assert(!is_let_in("mtls.test", NULL, NULL, version));
+		ck_assert(!is_let_in("mtls.test", other_client, NULL, version));
+		ck_assert(is_let_in("asked.test", other_client, NULL, version));
+		ck_assert(!is_let_in("asked.test", client, NULL, version));
+		ck_assert(is_let_in("both.test", client, NULL, version)); /* the object's CA */
+		ck_assert(!is_let_in("both.test", other_client, NULL, version));
+		ck_assert(!is_let_in("both.test", NULL, NULL, version));
+		ck_assert(is_let_in("deep.test", far_client, middle, version));
+	}
+	teardown();
+}
+END_TEST
+
+START_TEST(test_bundle)
+{
+	Tlsplane__CaBundle bundle = TLSPLANE__CA_BUNDLE__INIT;
+	ProtobufCBinaryData der;
+
+	setup();
+	der = bodies_der(ca);
+	bundle.certs = &der;
+	bundle.n_certs = 1;
+	put_frame();
+	holding_put_options(&holding, "modern", NULL);
+	holding_put(&holding, KIND_CA_BUNDLE, "cas", &bundle);
+	holding_put_ssl(&holding, "mtls",
+	                &(struct ssl_spec){.snis = {"mtls.test"}, .pairs = {cert_mtls}, .client_bundle = "cas"});
+	publish();
+	ck_assert(is_let_in("mtls.test", client, NULL, TLS1_3_VERSION));
+	ck_assert(!is_let_in("mtls.test", other_client, NULL, TLS1_3_VERSION));
+	free(der.data);
+	der = bodies_der(other_ca); /* from the next hello on */
+	holding_begin(&holding, roots_current(context.roots)->snapshot);
+	holding_put(&holding, KIND_CA_BUNDLE, "cas", &bundle);
+	publish();
+	ck_assert(!is_let_in("mtls.test", client, NULL, TLS1_3_VERSION));
+	ck_assert(is_let_in("mtls.test", other_client, NULL, TLS1_3_VERSION));
+	free(der.data);
+	teardown();
+}
+END_TEST
+
+static void only_p256(Tlsplane__TlsOptions *options)
+{
+	static uint32_t groups[] = {23};
+
+	options->curve_preferences = groups;
+	options->n_curve_preferences = 1;
+}
+
+/* The callback runs twice; what it decided first holds. */
+START_TEST(test_retry)
+{
+	const struct shake_spec same = {.sni = "a.test", .groups = "X25519:P-256", .alpn = "\x02h2", .alpn_len = 3};
+	struct shake_spec changed = same;
+	struct shake shake;
+
+	setup();
+	put_frame();
+	holding_put_options(&holding, "modern", only_p256);
+	holding_put_ssl(&holding, "a", &(struct ssl_spec){.snis = {"a.test"}, .pairs = {cert_a}});
+	holding_put_ssl(&holding, "b", &(struct ssl_spec){.snis = {"b.test"}, .pairs = {cert_b}, .client_ca = ca});
+	publish();
+	run(&same, &shake);
+	ck_assert(shake.done);
+	ck_assert_str_eq(shake.leaf, "a");
+	shake_deinit(&shake);
+	changed.sni_after_retry = "b.test";
+	ck_assert_int_eq(run(&changed, &shake), HELLO_CAUSE_PROTOCOL);
+	ck_assert(!shake.done);
+	ck_assert_int_eq(shake.alert, SSL_AD_ILLEGAL_PARAMETER);
+	shake_deinit(&shake);
+	changed = same;
+	changed.alpn_after_retry = "\x02h3";
+	changed.alpn_after_retry_len = 3;
+	ck_assert_int_eq(run(&changed, &shake), HELLO_CAUSE_PROTOCOL);
+	ck_assert_int_eq(shake.alert, SSL_AD_ILLEGAL_PARAMETER);
+	shake_deinit(&shake);
+	teardown();
+}
+END_TEST
+
+/* A session of one site offered at another, and after the rules have changed: nothing to resume with, and contexts that
+ * differ. */
+START_TEST(test_session_context)
+{
+	setup();
+	put_frame();
+	holding_put_options(&holding, "modern", NULL);
+	holding_put_ssl(&holding, "open", &(struct ssl_spec){.snis = {"open.test"}, .pairs = {cert_a}});
+	holding_put_ssl(&holding, "mtls", &(struct ssl_spec){.snis = {"mtls.test"}, .pairs = {cert_mtls}, .client_ca = ca});
+	publish();
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		struct shake first, second;
+		SSL_SESSION *session;
+		unsigned char ids[2][64];
+		unsigned lens[2];
+		const unsigned char *id;
+
+		run(&(struct shake_spec){.sni = "open.test", .min = version, .max = version}, &first);
+		ck_assert(first.done);
+		ck_assert_int_eq(first.tickets, 0);
+		session = SSL_get1_session(first.client);
+		run(&(struct shake_spec){.sni = "mtls.test", .min = version, .max = version, .session = session}, &second);
+		ck_assert(!second.done);
+		id = SSL_SESSION_get0_id_context(SSL_get0_session(first.server), &lens[0]);
+		memcpy(ids[0], id, lens[0]);
+		shake_deinit(&second);
+		run(&(struct shake_spec){.sni = "mtls.test", .min = version, .max = version, .cert = client}, &second);
+		ck_assert(second.done);
+		id = SSL_SESSION_get0_id_context(SSL_get0_session(second.server), &lens[1]);
+		memcpy(ids[1], id, lens[1]);
+		ck_assert_uint_eq(lens[0], 32);
+		ck_assert_uint_eq(lens[1], 32);
+		ck_assert_int_ne(memcmp(ids[0], ids[1], 32), 0);
+		SSL_SESSION_free(session);
+		shake_deinit(&first);
+		shake_deinit(&second);
+	}
+	teardown();
+}
+END_TEST
+
+START_TEST(test_nothing_falls_back)
+{
+	struct shake shake;
+	struct hello hello;
+
+	setup();
+	ck_assert_int_eq(run(&(struct shake_spec){.sni = "a.test"}, &shake), HELLO_CAUSE_SITE); /* no snapshot yet */
+	ck_assert_int_eq(shake.alert, SSL_AD_INTERNAL_ERROR);
+	shake_deinit(&shake);
+	put_frame();
+	holding_put_options(&holding, "modern", only_13);
+	holding_put_ssl(&holding, "c", &(struct ssl_spec){.snis = {"c.test"}, .pairs = {cert_a}});
+	publish();
+	hello_init(&hello, &context, "127.0.0.1:1"); /* a socket whose listener is gone */
+	shake_run(front, &hello.hook, &(struct shake_spec){.sni = "c.test"}, &shake);
+	ck_assert(!shake.done);
+	ck_assert_int_eq(hello.cause, HELLO_CAUSE_SITE);
+	hello_deinit(&hello);
+	shake_deinit(&shake);
+	teardown();
+}
+END_TEST
+
+/* The old address of a listener that has moved serves what the listener serves now. */
+START_TEST(test_alias)
+{
+	struct alias *aliases = calloc(1, sizeof(*aliases));
+	const uint16_t port = 9;
+
+	setup();
+	holding_begin(&holding, NULL);
+	holding_put_upstream(&holding, "u", &port, 1);
+	holding_put_listener(&holding, "l", "127.0.0.1", 8444, "u", NULL, 0);
+	holding_put_options(&holding, "modern", NULL);
+	holding_put_ssl(&holding, "a", &(struct ssl_spec){.snis = {"a.test"}, .pairs = {cert_a}});
+	strcpy(aliases->from, ADDRESS);
+	strcpy(aliases->to, "127.0.0.1:8444");
+	roots_publish(context.roots, holding_finish(&holding), aliases, 1);
+	ck_assert_str_eq(served("a.test"), "a");
+	teardown();
+}
+END_TEST
+
+UNIT_MAIN("proxy/hello", test_names, test_hostile_names, test_strict_and_default, test_options, test_client_auth,
+          test_bundle, test_retry, test_session_context, test_nothing_falls_back, test_alias)
