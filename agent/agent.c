@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Assembly. Who owns what, and in which order it goes:
+ *
+ *   lock, keyring, cache -> parsed caches -> proxy (workers) -> the cached snapshot is served -> apply -> status page
+ * -> identity -> link
+ *
+ * Closing goes the other way round: link, then apply; status page, proxy and timers beside them; when all are gone the
+ * rest is freed. Whatever is wrong with the control plane, the identity, the cache's contents or the disk is logged and
+ * does not end the agent. */
+#include "agent.h"
+
+#include "base/log.h"
+#include "cache/cache.h"
+#include "cache/file.h"
+#include "crypto/crypto.h"
+#include "crypto/seal.h"
+#include "proxy/proxy.h"
+#include "status/status.h"
+#include "sync/apply.h"
+#include "sync/degraded.h"
+#include "sync/identity.h"
+#include "sync/link.h"
+#include "sync/restore.h"
+#include "tls/site.h"
+#include "tls/trust.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SITES_MAX 2048 /* parsed SSL objects, about 10 KB each */
+#define TRUSTS_MAX 256 /* parsed sets of client CAs */
+#define ALIVE_MS 60000 /* a death after this says nothing about the snapshot */
+#define REPORT_MS 50   /* changes that come together are reported together */
+
+struct agent {
+	struct agent_config config;
+	int lock;
+	struct keyring *keyring;
+	uint8_t fingerprint[8];
+	struct cache *cache;
+	struct cache_start start;
+	struct site_cache *sites;
+	struct trust_cache *trusts;
+	struct upstream_events upstream_events;
+	struct snapshot_context context;
+	struct proxy *proxy;
+	struct apply *apply;
+	struct degraded degraded;
+	struct identity *identity;
+	struct link *link;
+	struct status *status;
+	uv_timer_t alive, report;
+	unsigned open_parts; /* that still have to close */
+	bool closing;
+	uint64_t grace_ms;
+	void (*on_closed)(void *owner);
+	void *closed_owner;
+};
+
+/* --- the degraded list --- */
+
+static int send_message(Tlsplane__MessageType type, const ProtobufCMessage *message, void *owner, struct error *err)
+{
+	struct agent *agent = owner;
+
+	if (agent->link == NULL)
+		return error_set(err, E_CLOSED, "not connected");
+	return link_send(agent->link, type, message, err);
+}
+
+static void send_report(struct agent *agent)
+{
+	const struct sender sender = {send_message, agent};
+	struct error err = ERROR_NULL;
+
+	if (agent->link == NULL || !link_is_connected(agent->link))
+		return;
+	if (degraded_report(&agent->degraded, &sender, &err) < 0)
+		log_event(LOG_WARNING, "degraded objects not reported", LOG_ERR(&err));
+}
+
+static void on_report_timer(uv_timer_t *timer)
+{
+	struct agent *agent = timer->data;
+
+	if (agent->degraded.changed)
+		send_report(agent);
+}
+
+static void report_soon(struct agent *agent)
+{
+	if (agent->degraded.changed && !agent->closing && !uv_is_active((uv_handle_t *)&agent->report))
+		uv_timer_start(&agent->report, on_report_timer, REPORT_MS, 0);
+}
+
+static void on_listener_state(const char *listener_id, const char *reason, void *owner)
+{
+	struct agent *agent = owner;
+
+	degraded_set(&agent->degraded, KIND_LISTENER, listener_id, reason);
+	report_soon(agent);
+}
+
+/* An upstream that was replaced may still have something to say; it is not asked. */
+static void on_upstream_state(struct upstream *upstream, const char *reason, void *owner)
+{
+	struct agent *agent = owner;
+	const struct snapshot *snapshot = agent->proxy != NULL ? proxy_snapshot(agent->proxy) : NULL;
+
+	if (snapshot == NULL || snapshot_find_upstream(snapshot, upstream_id(upstream)) != upstream)
+		return;
+	degraded_set(&agent->degraded, KIND_UPSTREAM, upstream_id(upstream), reason);
+	report_soon(agent);
+}
+
+struct succession {
+	const struct snapshot *before; /* NULL: none */
+	const struct snapshot *after;
+};
+
+/* Gone, or made anew and not failed yet. */
+static bool is_stale(enum kind kind, const char *id, void *context)
+{
+	const struct succession *succession = context;
+
+	if (snapshot_find(succession->after, kind, id) == NULL)
+		return true;
+	return kind == KIND_UPSTREAM && succession->before != NULL &&
+	       snapshot_find_upstream(succession->before, id) != snapshot_find_upstream(succession->after, id);
+}
+
+/* --- ports of apply --- */
+
+static void reconnect(const struct error *why, void *owner)
+{
+	struct agent *agent = owner;
+
+	if (agent->link != NULL)
+		link_reconnect(agent->link, why);
+}
+
+static const struct snapshot *current_snapshot(void *owner)
+{
+	const struct agent *agent = owner;
+
+	return proxy_snapshot(agent->proxy);
+}
+
+static void publish(struct snapshot *snapshot, void *owner)
+{
+	struct agent *agent = owner;
+	struct succession succession = {proxy_snapshot(agent->proxy), snapshot};
+
+	degraded_prune(&agent->degraded, is_stale, &succession);
+	proxy_publish(agent->proxy, snapshot);
+	report_soon(agent);
+}
+
+/* --- events of the link --- */
+
+static void on_greet(void *owner)
+{
+	struct agent *agent = owner;
+
+	apply_on_greet(agent->apply);
+}
+
+static void on_beat(void *owner)
+{
+	struct agent *agent = owner;
+
+	apply_on_beat(agent->apply);
+}
+
+static void on_connected(void *owner)
+{
+	send_report(owner);
+}
+
+static void on_message(Tlsplane__MessageType type, const ProtobufCMessage *message, void *owner)
+{
+	struct agent *agent = owner;
+
+	apply_on_message(agent->apply, type, message);
+}
+
+static void on_disconnected(void *owner)
+{
+	struct agent *agent = owner;
+
+	apply_on_disconnected(agent->apply);
+}
+
+/* --- start --- */
+
+static int open_keyring(struct agent *agent, struct error *err)
+{
+	char path[PATH_MAX];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/keyring", agent->config.data_dir);
+	r = keyring_load(path, true, &agent->keyring, err);
+	if (r < 0)
+		return r;
+	keyring_fingerprint(agent->keyring, agent->fingerprint);
+	return 0;
+}
+
+static void log_start(const struct cache_start *start)
+{
+	if (start->set_aside)
+		log_event(LOG_ERROR, "the cache was set aside, starting with an empty one", LOG_STR("damage", start->damage));
+	if (start->read_only)
+		log_event(LOG_WARNING, "the cache can't be written; serving what it holds");
+	if (start->fell_back)
+		log_event(LOG_ERROR, "fell back to the snapshot before", LOG_U64("crashed_epoch", start->crashed.epoch),
+		          LOG_U64("crashed_revision", start->crashed.number), LOG_U64("revision", start->current.number));
+	if (start->swapped)
+		log_event(LOG_WARNING, "the cache is older than what this agent has served",
+		          LOG_U64("revision", start->current.number), LOG_U64("high_water", start->high_water.number));
+}
+
+static int make_parts(struct agent *agent, struct error *err)
+{
+	struct proxy_config proxy = {.loop = agent->config.loop,
+	                             .workers = agent->config.workers,
+	                             .on_listener_state = on_listener_state,
+	                             .owner = agent};
+	int r;
+
+	r = cache_open(agent->config.data_dir, agent->fingerprint, true, &agent->cache, &agent->start, err);
+	if (r == 0)
+		r = site_cache_new(agent->keyring, SITES_MAX, &agent->sites, err);
+	if (r == 0)
+		r = trust_cache_new(TRUSTS_MAX, &agent->trusts, err);
+	if (r == 0)
+		r = crypto_hash_key(&agent->context.hash_key, err);
+	if (r < 0)
+		return r;
+	log_start(&agent->start);
+	degraded_init(&agent->degraded, agent->context.hash_key);
+	agent->upstream_events = (struct upstream_events){on_upstream_state, agent};
+	agent->context.loop = agent->config.loop;
+	agent->context.keyring = agent->keyring;
+	agent->context.upstream_events = &agent->upstream_events;
+	proxy.sites = agent->sites;
+	proxy.trusts = agent->trusts;
+	return proxy_start(&proxy, &agent->proxy, err);
+}
+
+/* What can't be loaded is set aside: the control plane sends all of it again. */
+static int replace_cache(struct agent *agent, struct error *why)
+{
+	struct cache *damaged = TAKE_PTR(agent->cache);
+
+	log_event(LOG_ERROR, "the cached snapshot can't be loaded", LOG_ERR(why));
+	return cache_replace_damaged(damaged, agent->fingerprint, &agent->cache, &agent->start, why);
+}
+
+static int serve_cached(struct agent *agent, struct error *err)
+{
+	struct snapshot *snapshot = NULL;
+	int r;
+
+	if (agent->start.current.number == 0)
+		return 0;
+	r = restore_snapshot(agent->cache, &agent->start, &agent->context, &snapshot, err);
+	if (r == E_NOMEM)
+		return r;
+	if (r < 0)
+		return replace_cache(agent, err);
+	log_event(LOG_INFO, "serving from the cache", LOG_U64("epoch", agent->start.current.epoch),
+	          LOG_U64("revision", agent->start.current.number), LOG_U64("objects", snapshot_object_count(snapshot, 0)));
+	publish(snapshot, agent);
+	return 0;
+}
+
+static int start_apply(struct agent *agent, struct error *err)
+{
+	const struct apply_config config = {.snapshot = agent->context,
+	                                    .cache = agent->cache,
+	                                    .sites = agent->sites,
+	                                    .high_water = agent->start.high_water,
+	                                    .crashed = agent->start.crashed,
+	                                    .ports = {.send = send_message,
+	                                              .reconnect = reconnect,
+	                                              .current = current_snapshot,
+	                                              .publish = publish,
+	                                              .owner = agent}};
+
+	return apply_start(&config, &agent->apply, err);
+}
+
+static int start_status(struct agent *agent, struct error *err)
+{
+	const struct status_config config = {.loop = agent->config.loop,
+	                                     .host = agent->config.status_host,
+	                                     .port = agent->config.status_port,
+	                                     .sources = {.proxy = agent->proxy,
+	                                                 .apply = agent->apply,
+	                                                 .degraded = &agent->degraded,
+	                                                 .identity = agent->identity,
+	                                                 .sites = agent->sites,
+	                                                 .link = (const struct link *const *)&agent->link}};
+	int r;
+
+	if (agent->config.status_host == NULL)
+		return 0;
+	r = status_start(&config, &agent->status, err);
+	return r < 0 ? error_prefix(err, r, "--status-listen") : 0;
+}
+
+/* Without an identity that can be read the agent serves on, unconnected. */
+static int start_link(struct agent *agent, struct error *err)
+{
+	const struct link_config config = {.loop = agent->config.loop,
+	                                   .identity = agent->identity,
+	                                   .controlplane = agent->config.controlplane,
+	                                   .token_path = agent->config.token_path,
+	                                   .events = {.on_greet = on_greet,
+	                                              .on_beat = on_beat,
+	                                              .on_connected = on_connected,
+	                                              .on_message = on_message,
+	                                              .on_disconnected = on_disconnected,
+	                                              .owner = agent}};
+
+	if (agent->identity == NULL)
+		return 0;
+	if (!identity_is_enrolled(agent->identity) && agent->config.token_path == NULL)
+		return error_set(err, E_NOT_FOUND, "this agent is not enrolled: --join-token-file is needed");
+	return link_start(&config, &agent->link, err);
+}
+
+static int open_identity(struct agent *agent, struct error *err)
+{
+	int r = identity_open(agent->config.data_dir, &agent->identity, err);
+
+	if (r == E_NOMEM || (r < 0 && proxy_snapshot(agent->proxy) == NULL))
+		return r;
+	if (r < 0)
+		log_event(LOG_ERROR, "the identity can't be read; serving the cache without a control plane", LOG_ERR(err));
+	return 0;
+}
+
+static void on_alive(uv_timer_t *timer)
+{
+	struct agent *agent = timer->data;
+
+	cache_note_alive(agent->cache);
+}
+
+static void log_ready(const struct agent *agent)
+{
+	char address[300] = "off";
+
+	if (agent->status != NULL)
+		snprintf(address, sizeof(address), strchr(agent->config.status_host, ':') != NULL ? "[%s]:%u" : "%s:%u",
+		         agent->config.status_host, status_port(agent->status));
+	log_event(LOG_INFO, "agent ready", LOG_STR("status", address), LOG_STR("version", TLSPLANE_VERSION),
+	          LOG_U64("workers", agent->config.workers));
+}
+
+static int start_steps(struct agent *agent, struct error *err)
+{
+	int r = file_lock_dir(agent->config.data_dir, &agent->lock, err);
+
+	if (r == 0)
+		r = open_keyring(agent, err);
+	if (r == 0)
+		r = make_parts(agent, err);
+	if (r == 0)
+		r = serve_cached(agent, err);
+	if (r == 0)
+		r = start_apply(agent, err);
+	if (r == 0)
+		r = open_identity(agent, err);
+	if (r == 0)
+		r = start_status(agent, err);
+	if (r == 0)
+		r = start_link(agent, err);
+	return r;
+}
+
+static void forget_failed(void *owner)
+{
+}
+
+int agent_start(const struct agent_config *config, struct agent **ret, struct error *err)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	int r;
+
+	if (agent == NULL)
+		return error_nomem(err);
+	agent->config = *config;
+	agent->lock = -1;
+	uv_timer_init(config->loop, &agent->alive); /* neither can fail */
+	uv_timer_init(config->loop, &agent->report);
+	agent->alive.data = agent->report.data = agent;
+	r = start_steps(agent, err);
+	if (r < 0) {
+		agent_close(agent, 0, forget_failed, NULL);
+		return r;
+	}
+	uv_timer_start(&agent->alive, on_alive, ALIVE_MS, 0);
+	log_ready(agent);
+	*ret = agent;
+	return 0;
+}
+
+/* --- close --- */
+
+static void free_all(struct agent *agent)
+{
+	cache_close(agent->cache);
+	identity_free(agent->identity);
+	degraded_deinit(&agent->degraded);
+	site_cache_free(agent->sites);
+	trust_cache_free(agent->trusts);
+	keyring_free(agent->keyring);
+	if (agent->lock >= 0)
+		close(agent->lock);
+	agent->on_closed(agent->closed_owner);
+	free(agent);
+}
+
+static void part_closed(struct agent *agent)
+{
+	if (--agent->open_parts == 0)
+		free_all(agent);
+}
+
+static void on_part_closed(void *owner)
+{
+	part_closed(owner);
+}
+
+static void on_proxy_closed(void *owner)
+{
+	struct agent *agent = owner;
+
+	agent->proxy = NULL;
+	part_closed(agent);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	part_closed(handle->data);
+}
+
+/* The link is gone: nothing calls apply any more. What apply asks the proxy for is asked before the proxy goes. */
+static void close_apply_and_proxy(struct agent *agent)
+{
+	if (agent->apply != NULL) {
+		agent->open_parts++;
+		apply_close(agent->apply, on_part_closed, agent);
+	}
+	if (agent->proxy != NULL) {
+		agent->open_parts++;
+		proxy_close(agent->proxy, agent->grace_ms, on_proxy_closed);
+	}
+}
+
+static void on_link_closed(void *owner)
+{
+	struct agent *agent = owner;
+
+	agent->link = NULL;
+	close_apply_and_proxy(agent);
+	part_closed(agent);
+}
+
+void agent_close(struct agent *agent, uint64_t grace_ms, void (*on_closed)(void *owner), void *owner)
+{
+	agent->closing = true;
+	agent->grace_ms = grace_ms;
+	agent->on_closed = on_closed;
+	agent->closed_owner = owner;
+	agent->open_parts = 2;
+	uv_close((uv_handle_t *)&agent->alive, on_timer_closed);
+	uv_close((uv_handle_t *)&agent->report, on_timer_closed);
+	if (agent->status != NULL) {
+		agent->open_parts++;
+		status_close(agent->status, on_part_closed, agent);
+	}
+	if (agent->link != NULL) {
+		agent->open_parts++;
+		link_close(agent->link, on_link_closed, agent);
+	} else {
+		close_apply_and_proxy(agent);
+	}
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The join token's text form. */
+#include "base/secret.h"
+#include "cache/file.h"
+#include "model/kind.h"
+#include "sync/identity.h"
+
+#include <string.h>
+
+#define PREFIX "tlsplane1."
+
+static int base64url_value(char c)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const char *at = c != '\0' ? strchr(alphabet, c) : NULL;
+
+	return at != NULL ? (int)(at - alphabet) : -1;
+}
+
+/* RFC 4648 section 5, without padding. */
+static int decode_base64url(const char *text, size_t len, uint8_t *data, size_t max, size_t *ret_len)
+{
+	uint32_t bits = 0;
+	unsigned held = 0;
+	size_t used = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		int value = base64url_value(text[i]);
+
+		if (value < 0)
+			return E_SYNTAX;
+		bits = bits << 6 | (uint32_t)value;
+		held += 6;
+		if (held < 8)
+			continue;
+		held -= 8;
+		if (used == max)
+			return E_SYNTAX;
+		data[used++] = (uint8_t)(bits >> held);
+	}
+	if (len % 4 == 1 || (bits & ((1u << held) - 1)) != 0)
+		return E_SYNTAX;
+	*ret_len = used;
+	return 0;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int decode_hex(const char *text, size_t len, uint8_t *data, size_t data_len)
+{
+	if (len != 2 * data_len)
+		return E_SYNTAX;
+	for (size_t i = 0; i < data_len; i++) {
+		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return E_SYNTAX;
+		data[i] = (uint8_t)(high << 4 | low);
+	}
+	return 0;
+}
+
+/* The id may contain dots: the secret and the hash are the last two parts. */
+int join_token_parse(const char *text, struct join_token *ret, struct error *err)
+{
+	CLEANUP(join_token_wipe) struct join_token token = {0};
+	size_t len = strcspn(text, "\r\n");
+	const char *id = text + strlen(PREFIX), *end = text + len, *secret, *hash;
+
+	if (strncmp(text, PREFIX, strlen(PREFIX)) != 0 || text[len + strspn(text + len, "\r\n")] != '\0')
+		return error_set(err, E_SYNTAX, "not a join token");
+	hash = memrchr(id, '.', (size_t)(end - id));
+	secret = hash != NULL ? memrchr(id, '.', (size_t)(hash - id)) : NULL;
+	if (secret == NULL || !kind_is_id(id, (size_t)(secret - id)))
+		return error_set(err, E_SYNTAX, "not a join token");
+	memcpy(token.id, id, (size_t)(secret - id));
+	secret++;
+	if (decode_base64url(secret, (size_t)(hash - secret), token.secret, sizeof(token.secret), &token.secret_len) < 0 ||
+	    token.secret_len == 0)
+		return error_set(err, E_SYNTAX, "the join token's secret is malformed");
+	hash++;
+	if (decode_hex(hash, (size_t)(end - hash), token.ca_sha256, sizeof(token.ca_sha256)) < 0)
+		return error_set(err, E_SYNTAX, "the join token's CA hash is malformed");
+	*ret = token;
+	return 0;
+}
+
+int join_token_read(const char *path, struct join_token *ret, struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
+	int r = file_read(path, 1024, &text, err);
+
+	if (r == 0 && buf_cstr(&text) == NULL)
+		r = error_nomem(err);
+	if (r == 0)
+		r = join_token_parse(buf_cstr(&text), ret, err);
+	return r < 0 ? error_prefix(err, r, "join token file %s", path) : 0;
+}
+
+void join_token_wipe(struct join_token *token)
+{
+	secret_wipe(token, sizeof(*token));
+}
