@@ -116,6 +116,15 @@ static void on_upstream_state(struct upstream *upstream, const char *reason, voi
 	report_soon(agent);
 }
 
+/* A certificate that was taken on trust turned out bad when a handshake asked for it. */
+static void on_site_failure(const char *ssl_id, const char *reason, void *owner)
+{
+	struct agent *agent = owner;
+
+	degraded_set(&agent->degraded, KIND_SSL, ssl_id, reason);
+	report_soon(agent);
+}
+
 struct succession {
 	const struct snapshot *before; /* NULL: none */
 	const struct snapshot *after;
@@ -128,6 +137,9 @@ static bool is_stale(enum kind kind, const char *id, void *context)
 
 	if (snapshot_find(succession->after, kind, id) == NULL)
 		return true;
+	if (kind == KIND_SSL) /* an unchanged entry is shared by both */
+		return succession->before == NULL ||
+		       snapshot_find(succession->before, kind, id) != snapshot_find(succession->after, kind, id);
 	return kind == KIND_UPSTREAM && succession->before != NULL &&
 	       snapshot_find_upstream(succession->before, id) != snapshot_find_upstream(succession->after, id);
 }
@@ -228,6 +240,7 @@ static int make_parts(struct agent *agent, struct error *err)
 	struct proxy_config proxy = {.loop = agent->config.loop,
 	                             .workers = agent->config.workers,
 	                             .on_listener_state = on_listener_state,
+	                             .on_site_failure = on_site_failure,
 	                             .owner = agent};
 	int r;
 

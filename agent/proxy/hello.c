@@ -124,6 +124,17 @@ static int choose_entry(struct hello *hello, struct choice *choice, int *alert)
 	return 0;
 }
 
+/* The object itself can't be served: the main thread is told, so that it shows as degraded. Lack of memory says nothing about it. */
+static int refuse_site(struct hello *hello, const struct choice *choice, int code)
+{
+	struct hello_context *context = hello->context;
+
+	if (choice->entry != NULL && code != E_NOMEM)
+		failures_note(context->failures, choice->entry, context->error.text);
+	error_prefix(&context->error, code, "SSL object %s", choice->entry != NULL ? choice->entry->id : "(generated)");
+	return refuse(hello, HELLO_CAUSE_SITE);
+}
+
 static int choose_site(struct hello *hello, struct choice *choice)
 {
 	struct hello_context *context = hello->context;
@@ -138,8 +149,7 @@ static int choose_site(struct hello *hello, struct choice *choice)
 		snapshot_site_source(choice->entry, aad, &source);
 		r = site_cache_get(context->sites, &source, &choice->site, &context->error);
 		if (r < 0) {
-			error_prefix(&context->error, r, "SSL object %s", choice->entry->id);
-			return refuse(hello, HELLO_CAUSE_SITE);
+			return refuse_site(hello, choice, r);
 		}
 	}
 	options = site_tls_options(choice->site);
@@ -248,11 +258,7 @@ static int put_on(struct hello *hello, const struct choice *choice, SSL *ssl, in
 		r = site_put_on(choice->site, ssl, err);
 	if (r == 0)
 		r = put_session_context(hello, choice, ssl, err);
-	if (r < 0) {
-		error_prefix(err, r, "SSL object %s", choice->entry != NULL ? choice->entry->id : "(generated)");
-		return refuse(hello, HELLO_CAUSE_SITE);
-	}
-	return 0;
+	return r < 0 ? refuse_site(hello, choice, r) : 0;
 }
 
 static int decide_first(struct hello *hello, SSL *ssl, int *alert)

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/macros.h"
 #include "model/name.h"
+#include "proxy/failures.h"
 #include "proxy/root.h"
 #include "tls/hello_hook.h"
 #include "tls/site.h"
@@ -31,6 +32,7 @@ struct hello_context {
 	struct site_cache *sites;
 	struct trust_cache *trusts;
 	struct site *fallback;    /* the generated certificate */
+	struct failures *failures;
 	struct hash_key hash_key; /* secret: pins cannot be forged */
 	struct error error;       /* why the last refused hello was refused */
 };

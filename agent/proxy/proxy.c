@@ -42,6 +42,7 @@ struct proxy {
 static void proxy_free(struct proxy *proxy)
 {
 	roots_free(proxy->roots);
+	failures_free(proxy->shared.hello.failures);
 	site_unref(proxy->shared.hello.fallback);
 	SSL_CTX_free(proxy->shared.front);
 	BIO_meth_free(proxy->shared.bio_method);
@@ -108,14 +109,30 @@ static void join_ended(struct proxy *proxy)
 		proxy_finish(proxy);
 }
 
+/* A state that has been replaced meanwhile is nobody's worry any more. */
+static void tell_failures(struct proxy *proxy)
+{
+	const struct snapshot *snapshot = proxy_snapshot(proxy);
+	struct failure failure;
+
+	while (failures_take(proxy->shared.hello.failures, &failure)) {
+		const struct entry *entry = snapshot != NULL ? snapshot_find(snapshot, KIND_SSL, failure.id) : NULL;
+
+		if (entry != NULL && digest_is_equal(&entry->digest, &failure.digest) && proxy->config.on_site_failure != NULL)
+			proxy->config.on_site_failure(failure.id, failure.reason, proxy->config.owner);
+	}
+}
+
 static void on_news(uv_async_t *async)
 {
 	struct proxy *proxy = container_of(async, struct proxy, news);
 
-	if (proxy->closing)
+	if (proxy->closing) {
 		join_ended(proxy);
-	else
-		sockets_on_news(proxy->sockets);
+		return;
+	}
+	tell_failures(proxy);
+	sockets_on_news(proxy->sockets);
 }
 
 static int make_shared(struct proxy *proxy, struct error *err)
@@ -129,6 +146,8 @@ static int make_shared(struct proxy *proxy, struct error *err)
 		r = site_new_self_signed(&shared->hello.fallback, err);
 	if (r == 0)
 		r = roots_new(proxy->config.workers, &proxy->roots, err);
+	if (r == 0)
+		r = failures_new(&proxy->news, &shared->hello.failures, err);
 	if (r == 0)
 		r = crypto_hash_key(&shared->hello.hash_key, err);
 	shared->news = &proxy->news;

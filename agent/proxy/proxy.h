@@ -19,6 +19,8 @@ struct proxy_config {
 	struct trust_cache *trusts;
 	/* On the main loop, whenever a listener's socket becomes or stops being degraded: reason NULL when it is well. */
 	void (*on_listener_state)(const char *listener_id, const char *reason, void *owner);
+	/* On the main loop: an SSL object of the published snapshot could not be made ready for a handshake. May come again. NULL: not told. */
+	void (*on_site_failure)(const char *ssl_id, const char *reason, void *owner);
 	void *owner;
 };
 

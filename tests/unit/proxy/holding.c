@@ -24,6 +24,7 @@ void holding_init(struct holding *holding, uv_loop_t *loop)
 	ck_assert_int_eq(trust_cache_new(8, &holding->trusts, NULL), 0);
 	holding->context.loop = loop;
 	holding->context.keyring = holding->keyring;
+	holding->warm_max = 256;
 }
 
 void holding_deinit(struct holding *holding)
@@ -65,6 +66,17 @@ void holding_put_ssl(struct holding *holding, const char *id, const struct ssl_s
 	struct buf body = BUF_NULL, secret = BUF_NULL;
 
 	bodies_make_ssl(spec, &body, &secret);
+	put(holding, KIND_SSL, id, &body, &secret);
+	buf_deinit(&body);
+	buf_deinit(&secret);
+}
+
+void holding_put_broken_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec)
+{
+	struct buf body = BUF_NULL, secret = BUF_NULL;
+
+	bodies_make_ssl(spec, &body, &secret);
+	secret.data[secret.len - 1] ^= 1; /* of the scalar, which comes last */
 	put(holding, KIND_SSL, id, &body, &secret);
 	buf_deinit(&body);
 	buf_deinit(&secret);
@@ -139,7 +151,7 @@ struct snapshot *holding_finish(struct holding *holding)
 {
 	struct snapshot_refusal refusal = {0};
 	struct error err = ERROR_NULL;
-	int r = snapshot_builder_prepare(holding->builder, holding->sites, 256, &refusal, &err);
+	int r = snapshot_builder_prepare(holding->builder, holding->sites, holding->warm_max, &refusal, &err);
 	struct snapshot *snapshot;
 
 	ck_assert_msg(r == 0, "%s %s %s %s", err.text, refusal.id, refusal.field, refusal.reason);

@@ -18,6 +18,7 @@ struct holding {
 	struct trust_cache *trusts;
 	struct snapshot_builder *builder;
 	uint64_t revision;
+	size_t warm_max; /* as many changed SSL objects are parsed at once; 256 unless changed */
 };
 
 void holding_init(struct holding *holding, uv_loop_t *loop);
@@ -26,6 +27,8 @@ void holding_deinit(struct holding *holding);
 /* A change on top of base (NULL: empty): begin, put and remove, finish. */
 void holding_begin(struct holding *holding, const struct snapshot *base);
 void holding_put_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec);
+/* With a key that is not the certificate's: only parsing finds out. */
+void holding_put_broken_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec);
 void holding_put(struct holding *holding, enum kind kind, const char *id, const void *message);
 void holding_remove(struct holding *holding, enum kind kind, const char *id);
 /* "modern" unless changed before: TLS 1.2 and 1.3. */

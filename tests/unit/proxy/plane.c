@@ -107,7 +107,12 @@ void plane_init(struct plane *plane, unsigned workers)
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&plane->loop);
 	holding_init(&plane->holding, &plane->loop);
-	config = (struct proxy_config){&plane->loop, workers, plane->holding.sites, plane->holding.trusts, on_state, plane};
+	config = (struct proxy_config){.loop = &plane->loop,
+	                               .workers = workers,
+	                               .sites = plane->holding.sites,
+	                               .trusts = plane->holding.trusts,
+	                               .on_listener_state = on_state,
+	                               .owner = plane};
 	ck_assert_msg(proxy_start(&config, &plane->proxy, &err) == 0, "%s", err.text);
 	ck_assert_ptr_null(proxy_snapshot(plane->proxy));
 	plane->backend = listen_on(0);

@@ -11,6 +11,7 @@
 #define ADDRESS "127.0.0.1:8443"
 
 static uv_loop_t loop;
+static uv_async_t news; /* nobody listens: what is noted is taken by hand */
 static struct holding holding;
 static struct hello_context context;
 static SSL_CTX *front;
@@ -25,6 +26,8 @@ static struct pki_cert *leaf(const char *name, const struct pki_cert *issuer)
 static void setup(void)
 {
 	uv_loop_init(&loop);
+	ck_assert_int_eq(uv_async_init(&loop, &news, NULL), 0);
+	ck_assert_int_eq(failures_new(&news, &context.failures, NULL), 0);
 	holding_init(&holding, &loop);
 	ca = pki_make(&(struct pki_spec){.name = "ca", .is_ca = true});
 	other_ca = pki_make(&(struct pki_spec){.name = "other ca", .is_ca = true});
@@ -48,6 +51,8 @@ static void setup(void)
 static void teardown(void)
 {
 	roots_free(context.roots);
+	context.failures = failures_free(context.failures);
+	uv_close((uv_handle_t *)&news, NULL);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	ck_assert_int_eq(uv_loop_close(&loop), 0);
 	site_unref(context.fallback);
@@ -414,6 +419,32 @@ START_TEST(test_nothing_falls_back)
 }
 END_TEST
 
+/* A certificate taken on trust that does not open when asked for: refused each time, told once, and no word about its neighbour. */
+START_TEST(test_site_failure)
+{
+	struct failure failure;
+	struct shake shake;
+
+	setup();
+	put_frame();
+	holding_put_options(&holding, "modern", NULL);
+	holding_put_ssl(&holding, "good", &(struct ssl_spec){.snis = {"good.test"}, .pairs = {cert_a}});
+	holding_put_broken_ssl(&holding, "bad", &(struct ssl_spec){.snis = {"bad.test"}, .pairs = {cert_b}});
+	holding.warm_max = 0;
+	publish();
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(run(&(struct shake_spec){.sni = "bad.test"}, &shake), HELLO_CAUSE_SITE);
+		shake_deinit(&shake);
+	}
+	ck_assert_str_eq(served("good.test"), "a");
+	ck_assert(failures_take(context.failures, &failure));
+	ck_assert_str_eq(failure.id, "bad");
+	ck_assert(failure.reason[0] != 0);
+	ck_assert(!failures_take(context.failures, &failure));
+	teardown();
+}
+END_TEST
+
 /* The old address of a listener that has moved serves what the listener serves now. */
 START_TEST(test_alias)
 {
@@ -435,4 +466,4 @@ START_TEST(test_alias)
 END_TEST
 
 UNIT_MAIN("proxy/hello", test_names, test_hostile_names, test_strict_and_default, test_options, test_client_auth,
-          test_bundle, test_retry, test_session_context, test_nothing_falls_back, test_alias)
+          test_bundle, test_retry, test_session_context, test_nothing_falls_back, test_site_failure, test_alias)
