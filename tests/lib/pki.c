@@ -45,12 +45,13 @@ static EVP_PKEY *make_rsa(const char *algorithm, const char *bits_text, unsigned
 
 static EVP_PKEY *make_ec(const char *curve, bool explicit_curve)
 {
-	char group[32], encoding[] = "explicit";
+	char group[32] = "", encoding[] = "explicit";
 	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
 	                       OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_EC_ENCODING, encoding, 0),
 	                       OSSL_PARAM_construct_end()};
 
 	snprintf(group, sizeof(group), "%s", curve);
+	params[0].data_size = strlen(group);
 	if (!explicit_curve)
 		params[1] = OSSL_PARAM_construct_end();
 	return generate(EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL), params);

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control plane and agents apart and together again: deaths, restored databases, label changes."""
+import shutil
+import threading
+
+from harness import tls
+from harness.net import eventually, free_port, is_listening
+from harness.pki import make_key
+from harness.world import serve
+
+
+def test_agent_serves_without_a_control_plane(world, controlplane, agent, backend, ca):
+    port = serve(controlplane, backend)
+    pair = ca.issue("alone.test")
+    controlplane.api.put_acked("/v1/ssls/alone", pair.ssl("alone.test"))
+    controlplane.kill()
+    assert tls.fetch(port, "alone.test") == ("backend", pair.sha256)
+    agent.restart()
+    assert tls.fetch(port, "alone.test") == ("backend", pair.sha256)
+    agent.kill()
+    agent.start()
+    assert tls.fetch(port, "alone.test") == ("backend", pair.sha256)
+    controlplane.start()
+    agent.wait_connected(60)
+    changed = ca.issue("alone.test")
+    controlplane.api.put_acked("/v1/ssls/alone", changed.ssl("alone.test"))
+    assert tls.leaf(port, "alone.test") == changed.sha256
+
+
+def test_control_plane_killed_under_writes(world, controlplane, ca):
+    """Every write that was answered is there after kill -9, five times; agents go on by delta."""
+    agent = world.agent(controlplane)
+    private = make_key()
+    bodies = [ca.issue(f"w{i}.test", private=private).ssl(f"w{i}.test") for i in range(60)]
+    for i, body in enumerate(bodies):  # a holding of some size, so that a full resend would be seen
+        controlplane.api.put(f"/v1/ssls/base{i}", {**body, "sni": f"base{i}.test"}).expect(201)
+    agent.wait_applied()
+    answered = {}
+    for turn in range(5):
+        api, stop = controlplane.api, threading.Event()
+
+        def write(worker):
+            number = 0
+            while not stop.is_set():
+                name = f"t{turn}-{worker}-{number}"
+                try:
+                    answer = api.put(f"/v1/ssls/{name}", {**bodies[number % len(bodies)], "sni": f"{name}.test"})
+                except OSError:
+                    return
+                except Exception:  # a cut answer: not answered  # pylint: disable=broad-except
+                    return
+                if answer.status == 201:
+                    answered[name] = answer.etag
+                number += 1
+        threads = [threading.Thread(target=write, args=(w,)) for w in range(3)]
+        for thread in threads:
+            thread.start()
+        goal = len(answered) + 30
+        eventually(lambda: len(answered) >= goal, "writes are answered", 60)
+        controlplane.kill()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        controlplane.start()
+        lost = [name for name, etag in answered.items() if controlplane.api.get(f"/v1/ssls/{name}").etag != etag]
+        assert not lost, f"{len(lost)} of {len(answered)} answered writes are gone: {lost[:5]}"
+        agent.wait_connected(60).wait_applied(timeout=60)
+    assert not [line for line in controlplane.daemon.lines() if "full" in line and "update" in line], "resumed by full, not by delta"
+
+
+def backup(controlplane, to):
+    """As an operator would with the daemon stopped: the whole data directory."""
+    shutil.copytree(controlplane.dir, to)
+
+
+def test_restored_older_database(world, controlplane, agent, backend, ca):
+    port = serve(controlplane, backend)
+    first, second, third = (ca.issue("r.test") for _ in range(3))
+    controlplane.api.put_acked("/v1/ssls/r", first.ssl("r.test"))
+    controlplane.daemon.terminate()
+    backup(controlplane, world.tmp / "backup")
+    controlplane.start()
+    agent.wait_connected(60)
+    controlplane.api.put_acked("/v1/ssls/r", second.ssl("r.test"))
+    controlplane.daemon.terminate()
+
+    shutil.rmtree(controlplane.dir)
+    shutil.copytree(world.tmp / "backup", controlplane.dir)
+    controlplane.start()
+    # Noticed, told, nothing sent; the agent serves on, whatever is written meanwhile.
+    eventually(lambda: agent.state().get("diverged"), "marked as diverged", 60)
+    assert [l for l in controlplane.daemon.lines() if "not in this store" in l and "level=error" in l]
+    controlplane.api.put("/v1/ssls/r", third.ssl("r.test"), wait="acked", timeout=2)
+    controlplane.api.put("/v1/ssls/more", ca.issue("more.test").ssl("more.test"), wait="acked", timeout=1)
+    assert tls.fetch(port, "r.test") == ("backend", second.sha256)
+
+    # The operator decides: a new epoch, and everybody follows this store again.
+    controlplane.restart("--new-epoch")
+    agent.wait_connected(60)
+    eventually(lambda: tls.leaf(port, "r.test") == third.sha256, "the new epoch", 60)
+    eventually(lambda: not agent.state().get("diverged"), "no longer diverged")
+    assert controlplane.api.head()[0] == 2
+    controlplane.restart()
+    agent.wait_connected(60).wait_applied()
+
+
+def test_labels_decide_what_an_agent_holds(world, controlplane, backend, ca):
+    """After a label change the objects and keys that it must no longer hold are gone, from service and from its files."""
+    agent = world.agent(controlplane, labels={"site": "a"})
+    port = serve(controlplane, backend)
+    for_all, for_a, for_b = ca.issue("all.test"), ca.issue("a.test"), ca.issue("b.test")
+    controlplane.api.apply(wait="acked", timeout=30, put=[
+        ("ssls", "all", for_all.ssl("all.test")),
+        ("ssls", "only-a", for_a.ssl("a.test", selector={"site": "a"})),
+        ("ssls", "only-b", for_b.ssl("b.test", selector={"site": "b"}))]).expect(200, 201)
+    assert tls.leaf(port, "a.test") == for_a.sha256
+    assert tls.leaf(port, "b.test") not in (for_b.sha256, for_a.sha256)
+
+    def on_disk(pair):
+        return [path.name for path in agent.cache_files if pair.der in path.read_bytes() or b"a.test" in path.read_bytes()]
+    assert not [path for path in agent.cache_files if for_b.der in path.read_bytes()]
+
+    controlplane.api.patch(f"/v1/agents/{agent.id}", {"labels": {"site": "b"}}).expect(200)
+    eventually(lambda: tls.leaf(port, "b.test") == for_b.sha256, "what the new label brings")
+    assert tls.leaf(port, "a.test") != for_a.sha256
+    assert tls.leaf(port, "all.test") == for_all.sha256
+    agent.wait_applied()
+    eventually(lambda: not [path.name for path in agent.cache_files if for_a.der in path.read_bytes()], "erased from its files", 10)
+    agent.kill()
+    agent.start()
+    assert tls.leaf(port, "a.test") != for_a.sha256 and tls.leaf(port, "b.test") == for_b.sha256
+    assert not [path for path in agent.cache_files if for_a.der in path.read_bytes()]
+
+
+def test_deleted_object_is_erased_from_the_cache(controlplane, agent, backend, ca):
+    port = serve(controlplane, backend)
+    pair = ca.issue("erase.test")
+    controlplane.api.put_acked("/v1/ssls/erase", pair.ssl("erase.test"))
+    assert [path for path in agent.cache_files if pair.der in path.read_bytes()], "the certificate rests in the cache as DER"
+    controlplane.api.delete("/v1/ssls/erase", wait="acked", timeout=30).expect(200, 204)
+    assert tls.leaf(port, "erase.test") != pair.sha256
+    eventually(lambda: not [path for path in agent.cache_files if pair.der in path.read_bytes()], "erased", 10)
+
+
+def test_listener_goes_with_its_object(controlplane, agent, backend):
+    port = serve(controlplane, backend)
+    assert is_listening(port)
+    controlplane.api.delete("/v1/listeners/main", wait="acked", timeout=30).expect(200, 204)
+    eventually(lambda: not is_listening(port), "closed")
+    controlplane.api.put_acked("/v1/listeners/main", {"bind": f"127.0.0.1:{port}", "upstream": "web"})
+    assert is_listening(port)
+
+
+def test_agent_answer_tells_everything(world, controlplane, backend):
+    agent = world.agent(controlplane, labels={"site": "a"})
+    serve(controlplane, backend)
+    state = agent.wait_applied().state()
+    assert state["connected"] is True and state["id"] == agent.id
+    assert agent.applied() == controlplane.api.head()
+    text = str(state)
+    assert "3.0." in text, "OpenSSL's version"
+    for field in ("labels", "degraded", "last_ack", "certificate"):
+        assert any(field in key for key in state), (field, state)
+    agent.daemon.terminate()
+    eventually(lambda: not agent.state()["connected"], "not connected")
+    assert agent.state()["last_seen"]
+    controlplane.restart()
+    assert agent.state()["connected"] is False and agent.state()["last_seen"], "survives a restart of the control plane"
+
+
+def test_several_control_plane_addresses(world, controlplane, backend, ca):
+    dead = free_port()
+    agent = world.agent(controlplane, "--controlplane", f"127.0.0.1:{dead},127.0.0.1:{controlplane.channel_port}")
+    port = serve(controlplane, backend)
+    assert tls.s_client(port, sni="x").body == "backend"
+    assert agent.state()["connected"]
+
+
+def test_the_same_identity_twice(world, controlplane, agent):
+    """A copied data directory: the later connection replaces the earlier, and both logs say so."""
+    from harness.world import Agent
+    agent.daemon.terminate()
+    shutil.copytree(agent.dir, world.tmp / "copy")
+    agent.start().wait_connected()
+    twin = Agent(world, controlplane, "twin")
+    twin.dir = world.tmp / "copy"
+    twin.give_token("unused")
+    twin.start()
+    eventually(lambda: [l for l in controlplane.daemon.lines() if "replaced" in l or "again" in l], "noticed")
+    twin.daemon.terminate()
+    agent.wait_connected(60)

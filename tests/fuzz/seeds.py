@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes seed inputs for each target below the folder given: seeds.py FOLDER makes FOLDER/NAME/*. Made at run time, so that no
+binary and no private key rests in the repository."""
+import json
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
+from cryptography.hazmat.primitives.serialization import Encoding  # noqa: E402
+from harness.pki import Ca  # noqa: E402
+
+
+def varint(number):
+    out = b""
+    while number > 127:
+        out += bytes([number & 127 | 128])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, value):
+    """One protobuf field: a number, text or bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def message(*values):
+    return b"".join(field(number, value) for number, value in values)
+
+
+def frame(kind, payload):
+    return len(payload).to_bytes(4, "big") + kind.to_bytes(2, "big") + b"\0\0" + payload
+
+
+def names():
+    return [b"a.test", b"*.wild.test", b"*", b"B\xc3\xbcCHER.test.", b"xn--bcher-kva.test", b"_a.b-c.test", b"127.0.0.1:80", b"[::1]:443",
+            b"region=eu,site=a", b"a" * 63 + b".test", b"10.0.0.1", b"a..b", b"a\r\nb", b"xn--a"]
+
+
+def target():
+    return [b"/v1/ssls", b"/v1/ssls/a%2db?limit=5&cursor=1-2-x", b"/v1/../x", b"/%2e%2e/", b"http://host/v1/ssls?x", b"/a/b/c?d=%41&e",
+            b"*", b"/%", b"/?=&&=", b"//", b"/a%00"]
+
+
+def documents():
+    pair, ca = Ca("Seed").issue("seed.test"), Ca("Seed CA")
+    yield 0, pair.ssl("seed.test")
+    yield 0, pair.ssl("a.test", "*.b.test", client={"ca": ca.cert_pem, "depth": 2}, ssl_protocols=["TLSv1.2"], priority=3, labels={"a": "b"},
+                      selector={"site": "a"}, desc="x", status=1, tls_options="modern")
+    yield 1, {"min_version": "TLSv1.2", "max_version": "TLSv1.3", "cipher_suites": ["TLS_AES_128_GCM_SHA256", 49199],
+              "curve_preferences": ["X25519", 23], "alpn_protocols": ["h2"], "sni_strict": True, "default_ssl": "x", "handshake_timeout": 5,
+              "prefer_server_ciphers": True, "client_auth": {"verify": "require", "ca": ca.cert_pem}}
+    yield 2, {"bind": "127.0.0.1:8443", "protocol": "tcp", "upstream": "web", "tls_options": "modern", "max_connections": 5}
+    yield 3, {"nodes": {"127.0.0.1:80": 1, "[::1]:80": 2, "host.test:80": 0}}
+    yield 4, {"certs": ca.cert_pem}
+
+
+def bodies():
+    leaf = Ca("Seed").issue("seed.test")
+    pair = message((1, 2), (2, leaf.der), (3, bytes.fromhex(leaf.spki_sha256)))
+    return [b"\0" + message((1, "seed.test"), (2, 1), (3, pair), (5, b"\x83\x06\x84\x06"), (6, "modern"), (7, 2)),
+            b"\x01" + message((1, 0x0303), (2, 0x0304), (3, varint(0x1301)), (4, varint(29)), (5, "h2"), (9, message((1, 4), (2, leaf.der)))),
+            b"\x02" + message((1, "127.0.0.1"), (2, 443), (3, "tcp"), (4, "web")),
+            b"\x03" + message((1, message((1, "a.test"), (2, 80), (3, 1)))), b"\x04" + message((1, leaf.der)),
+            b"\x05" + message((1, message((1, bytes(32)), (2, bytes(32)), (3, 5))), (2, "t"), (3, 7)),
+            b"\x06" + message((1, bytes(32)), (2, 9))]
+
+
+def messages():
+    digest = message((1, "site=a"), (2, bytes(32)))
+    envelope = message((1, 4), (2, "web"), (3, bytes(20)), (4, 7), (5, ""), (6, b""))
+    return [frame(1, message((1, "id"), (2, b"secret"), (3, b"csr"), (4, "0.1"), (5, 1700000000))),
+            frame(3, message((1, 2), (2, "busy"), (3, 500))), frame(4, message((1, b"csr"))),
+            frame(10, message((1, 1), (2, "0.1"), (3, "3.0"), (4, 1), (5, 2), (6, bytes(32)), (7, digest), (8, 1), (9, 2), (10, "host"))),
+            frame(11, message((1, 1), (2, 2), (3, 15), (4, 1700000000))), frame(12, message((1, 1), (2, 2), (3, bytes(32)), (4, "a=b"), (6, 1))),
+            frame(13, message((1, message((1, 1), (2, "x"), (3, ""))), (2, envelope))), frame(14, message((1, digest))),
+            frame(15, message((1, 1), (2, 2))), frame(16, message((1, 1), (2, 2), (3, 4), (4, "no"), (5, message((1, 1), (2, "x"), (4, "why"))))),
+            frame(17, message((1, "a=b"))), frame(18, message((1, 1), (2, 2), (3, digest), (4, 1))),
+            frame(19, message((1, message((1, 3), (2, "l"), (4, "in use"), (5, 1))), (2, 3)))]
+
+
+def keys():
+    ca = Ca("Seed CA")
+    for kind in ("p256", "p384", "p521", "ed25519", "rsa2048"):
+        pair = ca.issue("seed.test", "*.seed.test", "10.0.0.1", key=kind, uris=["spiffe://x/agent/y"])
+        yield pair.cert_pem.encode()
+        yield pair.key_pem.encode()
+        if kind != "ed25519":
+            yield pair.traditional_key_pem.encode()
+        yield pair.cert.public_bytes(Encoding.DER)
+    yield (ca.issue("x.test").cert_pem + ca.cert_pem).encode()
+    yield ca.issue("x.test").encrypted_key_pem.encode()
+
+
+def main():
+    out = pathlib.Path(sys.argv[1])
+    seeds = {"names": names(), "target": target(), "bodies": bodies(), "messages": messages(), "keys": list(keys()),
+             "json": [bytes([kind]) + json.dumps(value).encode() for kind, value in documents()]}
+    for name, values in seeds.items():
+        (out / name).mkdir(parents=True, exist_ok=True)
+        for number, value in enumerate(values):
+            (out / name / f"seed{number:02}").write_bytes(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything that must hold before a change goes in, from a bare Debian 12: packages, both builds, lint, unit, end-to-end, fuzz,
+# and the quickstart.
+#
+#   tests/run.sh               all of it; non-zero if anything failed
+#   tests/run.sh lint e2e      only these parts (lint, unit, e2e, fuzz, quickstart)
+#
+# Builds go to ./build-asan (ASan + UBSan), ./build (release) and ./build-fuzz (clang, libFuzzer); the OpenAPI linter to tests/.cache. FUZZ_SECONDS sets
+# the time per fuzz target (default 10).
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+packages=(gcc libc6-dev meson pkg-config curl openssl sqlite3 libssl-dev libuv1-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev
+	libprotobuf-c-dev protobuf-c-compiler libidn2-dev check clang-14 llvm-14 libclang-rt-14-dev python3-pytest
+	python3-pytest-xdist python3-cryptography python3-jsonschema python3-yaml)
+redocly_version=1.34.5
+redocly_dir=tests/.cache/redocly
+python=/usr/bin/python3 # Debian's, with Debian's modules, whatever stands first in PATH
+all_parts=(lint unit e2e fuzz quickstart)
+failed=()
+summary=()
+
+say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
+
+install_packages() {
+	local missing=() package as_root=()
+	say "Packages"
+	for package in "${packages[@]}"; do
+		[[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+	done
+	command -v npm >/dev/null || missing+=(npm)
+	if ((${#missing[@]} == 0)); then
+		echo "all there"
+		return
+	fi
+	echo "installing: ${missing[*]}"
+	((EUID == 0)) || as_root=(sudo)
+	"${as_root[@]}" apt-get update -qq
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+install_redocly() {
+	if [[ -x $redocly_dir/node_modules/.bin/redocly && $(cat "$redocly_dir/version" 2>/dev/null) == "$redocly_version" ]]; then
+		return
+	fi
+	rm -rf "$redocly_dir"
+	mkdir -p "$redocly_dir"
+	echo "installing @redocly/cli $redocly_version into $redocly_dir"
+	npm install --prefix "$redocly_dir" --no-audit --no-fund --loglevel=error "@redocly/cli@$redocly_version" >/dev/null || {
+		echo "tests/run.sh: the npm registry did not give @redocly/cli $redocly_version; the OpenAPI document can't be linted" >&2
+		return 1
+	}
+	echo "$redocly_version" >"$redocly_dir/version"
+}
+
+# Debian has promtool in the package of the server, whose installation would start one: the file alone is taken out of it.
+install_promtool() {
+	local dir=tests/.cache/promtool
+	if ! command -v promtool >/dev/null && [[ ! -x $dir/usr/bin/promtool ]]; then
+		echo "unpacking promtool into $dir"
+		mkdir -p "$dir"
+		(cd "$dir" && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm -f prometheus_*.deb)
+	fi
+	PATH=$PATH:$PWD/$dir/usr/bin
+}
+
+# build DIR SETUP-OPTION...
+build() {
+	local dir=$1
+	shift
+	[[ -f $dir/build.ninja ]] || meson setup "$dir" . -Db_lundef=false "$@" >/dev/null
+	meson compile -C "$dir" | grep -E 'warning|error|FAILED' || true
+	meson compile -C "$dir" >/dev/null # its verdict, once the lines above have shown why
+}
+
+build_asan() { build build-asan '-Db_sanitize=address,undefined'; }
+
+# Each part prints its own output and returns its verdict. ------------------------------------------------------------
+
+run_lint() {
+	install_redocly && "$python" -B tests/lint/run.py && "$python" -B -m pytest -q -p no:cacheprovider tests/lint
+}
+
+run_unit() {
+	build_asan && meson test -C build-asan --suite unit --print-errorlogs
+}
+
+run_e2e() {
+	install_promtool && build_asan && TLSPLANE_BUILD=$PWD/build-asan "$python" -B -m pytest -q -p no:cacheprovider -n "${E2E_JOBS:-2}" --dist loadfile tests/e2e
+}
+
+# fuzz_one TARGET: seeds and a scratch corpus; what it finds is left in build-fuzz/.
+fuzz_one() {
+	local name=${1##*/fuzz_} scratch
+	scratch=$(mktemp -d)
+	local status=0
+	"$1" -max_total_time="${FUZZ_SECONDS:-10}" -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build-fuzz/ "$scratch" \
+		"build-fuzz/corpus/$name" >"build-fuzz/$name.log" 2>&1 || status=1
+	rm -rf "$scratch"
+	if ((status == 0)); then
+		echo "fuzz $name: $(tail -n 1 "build-fuzz/$name.log")"
+	else
+		echo "fuzz $name: FAILED"
+		grep -v -E '^#[0-9]+' "build-fuzz/$name.log" | tail -n 60
+	fi
+	return "$status"
+}
+
+run_fuzz() {
+	local target status=0
+	CC=clang-14 build build-fuzz -Dfuzz=true '-Db_sanitize=address,undefined' -Dc_args=-fsanitize=fuzzer-no-link
+	rm -rf build-fuzz/corpus
+	"$python" -B tests/fuzz/seeds.py build-fuzz/corpus
+	for target in names target bodies messages keys json; do
+		fuzz_one "build-fuzz/tests/fuzz/fuzz_$target" || status=1
+	done
+	return "$status"
+}
+
+run_quickstart() {
+	local dir status=0
+	dir=$(mktemp -d)
+	TLSPLANE_QUICKSTART_DIR=$dir/data deploy/quickstart.sh --once || status=1
+	rm -rf "$dir"
+	return "$status"
+}
+
+run_part() {
+	local part=$1 start=$SECONDS log
+	log=$(mktemp)
+	say "$part"
+	# Not "if run_x": bash would switch errexit off inside.
+	set +e
+	(
+		set -euo pipefail
+		"run_$part"
+	) 2>&1 | tee "$log"
+	local status=${PIPESTATUS[0]}
+	set -e
+	((status == 0)) || failed+=("$part")
+	summary+=("$(printf '%-10s %-6s %4ds  %s' "$part" "$( ((status == 0)) && echo ok || echo FAILED)" $((SECONDS - start)) \
+		"$(grep -E 'passed|failed|^Ok:|^Fail:' "$log" | tr -s ' ' | paste -sd' ' | tail -c 100)")")
+	rm -f "$log"
+}
+
+parts=("$@")
+((${#parts[@]} > 0)) || parts=("${all_parts[@]}")
+for part in "${parts[@]}"; do
+	[[ " ${all_parts[*]} " == *" $part "* ]] || {
+		echo "tests/run.sh: unknown part $part (${all_parts[*]})" >&2
+		exit 2
+	}
+done
+
+install_packages
+for part in "${parts[@]}"; do
+	run_part "$part"
+done
+
+say "Summary"
+printf '%s\n' "${summary[@]}"
+if ((${#failed[@]} > 0)); then
+	echo "FAILED: ${failed[*]}"
+	exit 1
+fi
+echo "all passed"
