@@ -138,7 +138,8 @@ int store_each_referrer(struct store_reader *reader, enum kind kind, const char 
 int store_each_referrer_of_kind(struct store_reader *reader, enum kind kind, const char *id, enum kind from_kind,
                                 int (*fn)(const struct store_row *row, const char *pointer, void *context), void *context,
                                 struct error *err) MUST_USE;
-/* The id after `after`, in order of bytes, among those of `kind` that something refers to; id must hold ID_MAX + 1. E_NOT_FOUND: no more. */
+/* The id after `after`, in order of bytes, among those of `kind` that something refers to; id must hold ID_MAX + 1.
+ * E_NOT_FOUND: no more. */
 int store_next_referred(struct store_reader *reader, enum kind kind, const char *after, char *id, struct error *err) MUST_USE;
 /* Current, enabled TLS options that demand a certificate of clients; fn as above. */
 int store_each_demanding(struct store_reader *reader, int (*fn)(const char *id, void *context), void *context,
