@@ -78,7 +78,7 @@ ssize_t end_write(struct end *end, const void *data, size_t len)
 		return -1;
 	}
 	do {
-		n = send(end->fd, data, len, MSG_NOSIGNAL);
+		n = send(end->fd, data, len, MSG_NOSIGNAL | (end->more ? MSG_MORE : 0));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 ? errno == EAGAIN : (size_t)n < len)
 		end->writable = false;

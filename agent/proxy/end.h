@@ -20,6 +20,7 @@ struct end {
 	bool ended;  /* the peer has sent its FIN: reads go on until they return 0 */
 	bool failed; /* reset, or both directions are over */
 	bool watches_out;
+	bool more;   /* another write follows at once: the kernel may hold this one back and send both in one segment */
 	unsigned reads_left; /* of this turn: a peer that sends faster than we work must not keep the worker, nor OpenSSL
 	                        inside one read */
 };

@@ -160,7 +160,10 @@ static enum flow_result run_up(struct conn *conn)
 /* close_notify, once. */
 static enum flow_result end_client(struct conn *conn)
 {
-	int r = SSL_shutdown(conn->ssl);
+	int r;
+
+	conn->client.more = false;
+	r = SSL_shutdown(conn->ssl);
 	if (r < 0 && SSL_get_error(conn->ssl, r) == SSL_ERROR_WANT_WRITE) {
 		watch_client_out(conn);
 		return FLOW_IDLE;
@@ -188,6 +191,8 @@ static enum flow_result run_down(struct conn *conn)
 		flow->ended = true;
 		return FLOW_MOVED;
 	}
+	/* The FIN is there already and this was all: close_notify comes next, in the same segment. */
+	conn->client.more = conn->upstream.ended && len < WORKER_BUFFER;
 	n = write_client(conn, buffer, (size_t)len);
 	if (n < 0)
 		return FLOW_SINK_FAILED;
