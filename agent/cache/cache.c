@@ -51,7 +51,7 @@ static int open_file(struct cache *cache, const uint8_t fingerprint[8], struct c
 	if (r == 0)
 		r = state_read(cache, err);
 	if (r == 0)
-		r = state_start(cache, start, err);
+		r = state_start(cache, true, start, err);
 	return r;
 }
 
@@ -149,6 +149,25 @@ int cache_replace_damaged(struct cache *damaged, const uint8_t fingerprint[8], s
 	*ret_start = start;
 	*ret = TAKE_PTR(cache);
 	return 0;
+}
+
+int cache_settle(struct cache *cache, bool loaded, struct cache_start *start, struct error *err)
+{
+	struct error ignored = ERROR_NULL;
+	int r;
+
+	if (!start->fell_back)
+		return 0;
+	if (loaded && database_run(cache->db, "COMMIT", &ignored) == 0) {
+		cache->counted = true;
+		return 0;
+	}
+	database_rollback(cache->db);
+	*start = (struct cache_start){0};
+	r = state_read(cache, err);
+	if (r == 0)
+		r = state_start(cache, false, start, err);
+	return r == 0 ? describe_start(cache, start, err) : r;
 }
 
 void cache_note_alive(struct cache *cache)

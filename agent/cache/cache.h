@@ -36,6 +36,11 @@ struct cache_start {
  * one made. E_BUSY: another process has it. */
 int cache_open(const char *dir, const uint8_t fingerprint[8], bool repair, struct cache **ret,
                struct cache_start *ret_start, struct error *err) MUST_USE;
+/* After a fall-back, before anything else but cache_load: makes it durable if the one before could be loaded. It may
+ * not be whole any more, since what the agent lost is erased from it too: then, or when it can't be made durable, all
+ * is as if this start had not fallen back; *start says so, and current is to be loaded instead. No fall-back: does
+ * nothing. */
+int cache_settle(struct cache *cache, bool loaded, struct cache_start *start, struct error *err) MUST_USE;
 struct cache *cache_close(struct cache *cache); /* an orderly end: the start no longer counts as a death */
 DEFINE_CLEANUP(struct cache, cache_close);
 /* What cache_load found damaged: sets the file aside, goes on with an empty one. The old cache is closed whatever

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/highwater.h"
 
-#include "cache/file.h"
+#include "base/file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ int highwater_read(const char *path, struct revision *ret, struct error *err)
 	struct revision revision = {0, 0};
 	const char *text;
 	char end = 0;
-	int r = file_read(path, 128, &content, err);
+	int r = file_load(path, 128, &content, err);
 
 	if (r < 0 && r != E_NOT_FOUND)
 		return r;
@@ -34,5 +34,5 @@ int highwater_write(const char *path, struct revision revision, struct error *er
 	char text[128];
 	int len = snprintf(text, sizeof(text), FORMAT, revision.epoch, revision.number);
 
-	return file_replace(path, BYTES(text, (size_t)len), err);
+	return file_replace(path, 0600, BYTES(text, (size_t)len), err);
 }

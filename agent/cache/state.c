@@ -143,7 +143,8 @@ static int fall_back(struct cache *cache, struct error *err)
 	return r;
 }
 
-static int start_steps(struct cache *cache, struct cache_start *start, struct error *err)
+/* A fall-back is left uncommitted: state_settle. */
+static int start_steps(struct cache *cache, bool may_fall_back, struct cache_start *start, struct error *err)
 {
 	int r = database_run(cache->db, "BEGIN IMMEDIATE", err);
 
@@ -152,23 +153,23 @@ static int start_steps(struct cache *cache, struct cache_start *start, struct er
 		if (r == 0)
 			r = state_drop_candidate(cache, err);
 	}
-	if (r == 0 && cache->starts >= STARTS_MAX && cache->before.number > 0) {
+	if (r == 0 && may_fall_back && cache->starts >= STARTS_MAX && cache->before.number > 0) {
 		start->fell_back = true;
-		r = fall_back(cache, err);
-	} else if (r == 0 && cache->current.number > 0) {
-		r = database_run(cache->db, "UPDATE state SET starts = starts + 1", err);
+		return fall_back(cache, err);
 	}
+	if (r == 0 && cache->current.number > 0)
+		r = database_run(cache->db, "UPDATE state SET starts = starts + 1", err);
 	if (r == 0)
 		r = database_run(cache->db, "COMMIT", err);
 	return r;
 }
 
-int state_start(struct cache *cache, struct cache_start *start, struct error *err)
+int state_start(struct cache *cache, bool may_fall_back, struct cache_start *start, struct error *err)
 {
-	int r = start_steps(cache, start, err);
+	int r = start_steps(cache, may_fall_back, start, err);
 
 	if (r == 0) {
-		cache->counted = true;
+		cache->counted = !start->fell_back;
 		return state_read(cache, err);
 	}
 	database_rollback(cache->db);

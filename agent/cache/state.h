@@ -33,8 +33,9 @@ struct cache {
 
 int state_read(struct cache *cache, struct error *err) MUST_USE;
 int state_check_fingerprint(struct cache *cache, const uint8_t fingerprint[8], struct error *err) MUST_USE;
-/* Counts the start, drops an unmarked candidate, falls back if it must: one transaction. */
-int state_start(struct cache *cache, struct cache_start *start, struct error *err) MUST_USE;
+/* Counts the start, drops an unmarked candidate, falls back if it must and may: one transaction, which stays open when
+ * it fell back, for cache_settle. */
+int state_start(struct cache *cache, bool may_fall_back, struct cache_start *start, struct error *err) MUST_USE;
 /* Inside a transaction: takes the candidate's rows out and forgets it. Does not touch cache->candidate. */
 int state_drop_candidate(struct cache *cache, struct error *err) MUST_USE;
 int state_read_attempts(const struct cache *cache, struct revision revision, sqlite3_int64 *ret,

@@ -3,13 +3,13 @@
  * below 2^-32 (NIST SP 800-38D 8.3); rotate before. */
 #include "crypto/seal.h"
 
+#include "base/file.h"
 #include "crypto/crypto.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -173,42 +173,6 @@ static int keyring_read(int fd, struct keyring **ret, struct error *err)
 	return keyring_parse((const char *)text.data, text.len, ret, err);
 }
 
-static int write_all(int fd, const struct buf *text, struct error *err)
-{
-	size_t done = 0;
-
-	while (done < text->len) {
-		ssize_t n = write(fd, text->data + done, text->len - done);
-
-		if (n < 0 && errno != EINTR)
-			return error_set(err, error_from_errno(errno), "write: %s", strerror(errno));
-		if (n > 0)
-			done += (size_t)n;
-	}
-	if (fsync(fd) < 0)
-		return error_set(err, error_from_errno(errno), "fsync: %s", strerror(errno));
-	return 0;
-}
-
-static int sync_folder_of(const char *path, struct error *err)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[PATH_MAX];
-	int fd, r = 0;
-
-	if (slash == NULL)
-		snprintf(folder, sizeof(folder), ".");
-	else
-		snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return error_set(err, error_from_errno(errno), "open its folder: %s", strerror(errno));
-	if (fsync(fd) < 0)
-		r = error_set(err, error_from_errno(errno), "fsync its folder: %s", strerror(errno));
-	close(fd);
-	return r;
-}
-
 static int make_text(struct buf *text, struct error *err)
 {
 	uint8_t key[KEY_LEN];
@@ -226,28 +190,15 @@ static int make_text(struct buf *text, struct error *err)
 	return text->failed ? error_nomem(err) : 0;
 }
 
-/* Written beside its place and linked there: after a crash it is whole or absent, and it never replaces one that
- * exists. */
+/* One that exists is never replaced. */
 static int keyring_make_file(const char *path, struct error *err)
 {
 	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
-	char temporary[PATH_MAX];
-	int fd, r;
+	int r = make_text(&text, err);
 
-	r = make_text(&text, err);
-	if (r < 0)
-		return r;
-	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
-		return error_set(err, E_TOO_LARGE, "path too long");
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return error_set(err, error_from_errno(errno), "make: %s", strerror(errno));
-	r = write_all(fd, &text, err);
-	close(fd);
-	if (r == 0 && link(temporary, path) < 0 && errno != EEXIST)
-		r = error_set(err, error_from_errno(errno), "link: %s", strerror(errno));
-	unlink(temporary);
-	return r < 0 ? r : sync_folder_of(path, err);
+	if (r == 0)
+		r = file_create(path, 0600, BYTES(text.data, text.len), err);
+	return r == E_EXISTS ? 0 : r;
 }
 
 static int keyring_open_file(const char *path, struct keyring **ret, struct error *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small files of the data directory: whole, durable, or not there. Internal to the store. */
+/* base/file.h by the names of a data directory. Internal to the store. */
 #pragma once
 
 #include "base/buf.h"
@@ -8,13 +8,11 @@
 
 #include <sys/types.h>
 
-#define FILE_MAX_BYTES (1024 * 1024)
-
 /* "DIR/NAME", malloc'd; NULL without memory. */
 char *file_path(const char *dir, const char *name);
-/* Replaces dir/name by these bytes: written beside it, synced, renamed, the directory synced. */
+/* Replaces dir/name by these bytes, durably. */
 int file_write(const char *dir, const char *name, mode_t mode, struct bytes data, struct error *err) MUST_USE;
-/* Appends the contents to out; E_TOO_LARGE beyond FILE_MAX_BYTES. */
+/* Appends the contents to out; E_TOO_LARGE beyond 1 MiB. */
 int file_read(const char *path, struct buf *out, struct error *err) MUST_USE;
 /* Makes the file, empty, if it is absent. */
 int file_touch(const char *dir, const char *name, mode_t mode, struct error *err) MUST_USE;
