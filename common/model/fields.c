@@ -4,6 +4,7 @@
 
 #include "model/suites.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include <time.h>
 
 #define NAME_SHOWN_MAX 40
+#define RUN_MAX 40 /* a 32-byte key is 43 characters of base64; the longest word of ours is shorter */
+#define RUN_SHOWN 12
 
 /* Reading ---------------------------------------------------------------------------------------------------------- */
 
@@ -38,20 +41,35 @@ static void pointer_put(struct field_input *in, char c)
 	in->pointer[in->pointer_len] = '\0';
 }
 
-/* How much of a name may come back in an answer: host names and labels whole, all else cut, since a private key may have been pasted
- * in the wrong place. */
-static size_t shown_length(const char *name)
+/* How much of a text may come back in an answer: a private key may have been pasted in the wrong place, so a run of characters as in
+ * base64 or hex that is longer than any word of ours is cut short. */
+static size_t shown_length(const char *text)
 {
-	size_t len = strlen(name);
+	size_t run = 0, at;
+
+	for (at = 0; text[at] != '\0'; at++) {
+		unsigned char c = (unsigned char)text[at];
+
+		run = isalnum(c) || c == '+' || c == '/' || c == '=' ? run + 1 : 0;
+		if (run == RUN_MAX)
+			return at + 1 - (RUN_MAX - RUN_SHOWN);
+	}
+	return at;
+}
+
+/* A name also loses what stands behind bytes that no host name or label has. */
+static size_t shown_name_length(const char *name)
+{
+	size_t len = shown_length(name);
 	size_t plain = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:*[]-");
 
-	return plain == len || len < NAME_SHOWN_MAX ? len : NAME_SHOWN_MAX;
+	return plain >= len || len < NAME_SHOWN_MAX ? len : NAME_SHOWN_MAX;
 }
 
 /* RFC 6901: '~' is ~0, '/' is ~1. */
 size_t field_enter(struct field_input *in, const char *name)
 {
-	const char *end = name + shown_length(name);
+	const char *end = name + shown_name_length(name);
 	size_t mark = in->pointer_len;
 
 	pointer_put(in, '/');
@@ -138,13 +156,14 @@ bool field_is_object(struct field_input *in, json_t *value)
 
 const char *field_quote(const char *text, char quoted[QUOTE_MAX])
 {
+	const char *end = text + shown_length(text);
 	size_t used = 0;
 
 	for (; *text != '\0'; text++) {
 		unsigned char c = (unsigned char)*text;
 		bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 
-		if (used + 8 > QUOTE_MAX) {
+		if (used + 8 > QUOTE_MAX || text == end) {
 			memcpy(quoted + used, "...", 4);
 			return quoted;
 		}

@@ -28,7 +28,7 @@ static bool check_preconditions(struct request_job *job, size_t index, const str
 	const char *collection = kind_find(item->kind)->collection;
 	char etag[64];
 
-	if (exists && (item->op == CHANGE_CREATE || (job->request.create_only && item->op == CHANGE_PUT)))
+	if (exists && (item->op == CHANGE_CREATE || job->request.create_only))
 		refuse(job, index, E_EXISTS, "exists", "", "%s/%s exists already", collection, item->id);
 	else if (!exists && (item->op == CHANGE_PATCH || item->op == CHANGE_DELETE))
 		refuse(job, index, E_NOT_FOUND, "not-found", "", "%s/%s does not exist", collection, item->id);
@@ -76,6 +76,14 @@ static int delete_item(struct request_job *job, size_t index, struct store_write
 	return store_delete(writer, item->kind, item->id, err);
 }
 
+static void take_standing(struct request_job *job, const struct object_view *object)
+{
+	const struct revision revision = {object->epoch, object->version};
+
+	if (revision_compare(revision, job->result.standing) > 0)
+		job->result.standing = revision;
+}
+
 static int write_item(struct request_job *job, size_t index, const struct store_row *before,
                       struct store_writer *writer, struct error *err)
 {
@@ -92,6 +100,7 @@ static int write_item(struct request_job *job, size_t index, const struct store_
 	work->written = true;
 	code = store_put(writer, &put, row, err);
 	if (code == E_EXISTS) {
+		take_standing(job, &before->state.object);
 		code = row != NULL ? store_get(store_writer_reader(writer), resource->kind, resource->id, 0, row, err) : 0;
 		return code;
 	}
@@ -176,18 +185,42 @@ static int audit(struct request_job *job, struct store_writer *writer, const str
 	return store_audit(writer, author, action, outcome, err);
 }
 
+/* Who asked again for what stands may wait for the agents that hold it: a first wait may have failed. */
+static int take_selectors(struct request_job *job, struct error *err)
+{
+	struct job *base = &job->job;
+
+	base->selectors = calloc(job->request.items_len + 1, sizeof(*base->selectors));
+	if (base->selectors == NULL)
+		return error_nomem(err);
+	for (size_t i = 0; i < job->request.items_len; i++) {
+		const struct resource *resource = job->items[i].resource;
+
+		if (!kind_find(resource->kind)->travels || !resource->enabled)
+			continue;
+		base->selectors[base->selectors_len] = strdup(resource->selector);
+		if (base->selectors[base->selectors_len] == NULL)
+			return error_nomem(err);
+		base->selectors_len++;
+	}
+	return 0;
+}
+
 /* Nothing changed: the head is what the answer tells. */
 static int end_unchanged(struct request_job *job, struct store_writer *writer, const struct store_author *author,
                          struct error *err)
 {
 	int code = store_head(store_writer_reader(writer), &job->result.revision, err);
 
+	if (code == 0)
+		code = take_selectors(job, err);
 	return code == 0 ? audit(job, writer, author, "unchanged", err) : code;
 }
 
 static int end_changed(struct request_job *job, struct store_writer *writer, struct error *err)
 {
 	job->result.changed = true;
+	job->result.standing = job->result.revision.revision;
 	return job_take_revision(&job->job, writer, &job->result.revision, err);
 }
 

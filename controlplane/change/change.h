@@ -56,7 +56,7 @@ struct change_request {
 	struct change_item *items; /* owned, malloc'd, as are the documents */
 	size_t items_len;
 	bool strict;        /* warnings are errors */
-	bool create_only;   /* If-None-Match: * */
+	bool create_only;   /* If-None-Match: *; a PATCH or DELETE of what exists is refused by it too (RFC 9110 13.1.2) */
 	char *if_match;     /* owned; ETag list text or NULL; for a request of one item */
 	char actor[ID_MAX + 1];
 	char request_id[72];
@@ -69,12 +69,15 @@ struct change_result {
 	/* Errors and warnings, pointers into the request; what refused it is among them, but for failures of our own. */
 	struct findings findings;
 	struct store_revision revision; /* of this change; of the head when nothing changed */
+	struct revision standing; /* the newest that what was asked for stands in: older than revision when nothing changed */
 	bool changed;  /* false: a no-op, no revision was made */
 	bool created;  /* the (first) item did not exist */
 	json_t *answer; /* the (first) put item as rendered; NULL for deletions */
 	char etag[64];
-	const char **selectors; /* touched by this change */
+	const char **selectors; /* touched by this change; when nothing changed, of the objects that are so already */
 	size_t selectors_len;
+	const struct change_item *items; /* of the request, with the ids that were made */
+	size_t items_len;
 };
 
 /* Takes request over. done is called on the loop once; result is borrowed for the call (take answer with json_incref). */

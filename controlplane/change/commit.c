@@ -64,7 +64,7 @@ static int collect_touched(struct batch *batch, struct error *err)
 	size_t count = 0, unique = 0;
 
 	for (struct job *job = batch->jobs; job != NULL; job = job->next) {
-		count += job->selectors_len;
+		count += job->changed ? job->selectors_len : 0;
 		batch->agents_changed = batch->agents_changed || (job->changed && job->agents_changed);
 		batch->has_revision = batch->has_revision || job->changed;
 		if (job->changed)
@@ -77,7 +77,7 @@ static int collect_touched(struct batch *batch, struct error *err)
 		return error_nomem(err);
 	count = 0;
 	for (struct job *job = batch->jobs; job != NULL; job = job->next)
-		for (size_t i = 0; i < job->selectors_len; i++)
+		for (size_t i = 0; i < job->selectors_len && job->changed; i++)
 			batch->touched[count++] = job->selectors[i];
 	qsort(batch->touched, count, sizeof(*batch->touched), compare_texts);
 	for (size_t i = 0; i < count; i++)

@@ -52,7 +52,7 @@ struct job {
 	bool changed; /* a revision was made */
 	bool agents_changed;
 	struct store_revision revision;
-	char **selectors; /* owned, as are the strings */
+	char **selectors; /* owned, as are the strings; touched, or of a no-op what its caller may wait for */
 	size_t selectors_len;
 };
 

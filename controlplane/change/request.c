@@ -137,7 +137,9 @@ static void on_finish(struct job *base)
 	struct request_job *job = container_of(base, struct request_job, job);
 
 	job->result.selectors = (const char **)(void *)base->selectors;
-	job->result.selectors_len = job->result.changed ? base->selectors_len : 0;
+	job->result.selectors_len = base->selectors_len;
+	job->result.items = job->request.items;
+	job->result.items_len = job->request.items_len;
 	if (job->done != NULL)
 		job->done(&job->result, job->context);
 	change_request_free(&job->request);

@@ -55,6 +55,10 @@ int join_token_check(struct request_job *job, size_t index, struct store_writer 
 
 /* rules.c: what holds between objects, looked at when all items are written. */
 int rules_check(struct request_job *job, struct store_reader *reader, struct error *err) MUST_USE;
+/* A search for what is only warned of ends after so many neighbours: no write may cost what all tenants of a big store
+ * have in common (a name, a port, options). */
+#define LOOKS_MAX 200
+
 /* rules_ssl.c */
 int rules_check_ssl(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
 int rules_check_options(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;

@@ -150,36 +150,27 @@ static bool addresses_collide(const char *left, const char *right)
 struct binds_call {
 	struct request_job *job;
 	size_t index;
-	struct error *err;
 };
 
-static int on_same_port(const struct store_row *row, void *context)
+static int on_same_port(const struct store_bind *other, void *context)
 {
 	struct binds_call *call = context;
 	const struct resource *mine = call->job->items[call->index].resource;
-	const struct object_view *other = &row->state.object;
-	CLEANUP(body_free) ProtobufCMessage *body = NULL;
-	const Tlsplane__Listener *listener;
-	int code;
 
 	if (strcmp(other->id, mine->id) == 0 || selector_is_exclusive(mine->selector, other->selector))
 		return 0;
-	code = body_decode(&tlsplane__listener__descriptor, other->body, &body, call->err);
-	if (code != 0)
-		return code;
-	listener = (const Tlsplane__Listener *)body;
-	if (addresses_collide(mine->host, listener->host))
+	if (addresses_collide(mine->host, other->host))
 		refuse(
 			call->job, call->index, E_CONFLICT, "bind-collision", "/bind",
 			"listeners/%s takes port %u of %s, and an agent may hold both: give them selectors that exclude each other",
-			other->id, listener->port, listener->host);
+			other->id, other->port, other->host);
 	return 0;
 }
 
 static int check_listener(struct request_job *job, size_t index, struct store_reader *reader, struct error *err)
 {
 	const struct resource *listener = job->items[index].resource;
-	struct binds_call call = {job, index, err};
+	struct binds_call call = {job, index};
 
 	if (!listener->enabled)
 		return 0;

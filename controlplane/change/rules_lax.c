@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options are chosen whole: an SSL object that names its own takes their word on client certificates, even behind a listener whose options
  * demand one. That may be wanted (an open site beside a closed one), so it is a warning that names both sides, found from
- * whichever of the three is written: the object, the listener, or the options of either. A few pairs are named, not all. */
+ * whichever of the three is written: the object, the listener, or the options of either. A few pairs are named, not all,
+ * among the first LOOKS_MAX neighbours. */
 #include "change/request.h"
 
 #include "channel.pb-c.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #define PAIRS_MAX 5 /* named per item */
+#define DEFAULT_OPTIONS "default"
 
 struct lax_call {
 	struct request_job *job;
@@ -22,12 +24,12 @@ struct lax_call {
 	const char *lax_options;    /* of the SSL object */
 	char walked[ID_MAX + 1];    /* where a walk over options is; lax_options points here then */
 	const char *strict_options; /* of the listener */
-	size_t named;
+	size_t named, looked;
 };
 
 static bool is_full(const struct lax_call *call)
 {
-	return call->named >= PAIRS_MAX;
+	return call->named >= PAIRS_MAX || call->looked >= LOOKS_MAX;
 }
 
 static void warn_pair(struct lax_call *call, const char *ssl, const char *listener)
@@ -56,9 +58,33 @@ static int on_strict_listener(const struct store_row *row, const char *pointer, 
 {
 	struct lax_call *call = context;
 
+	call->looked++;
 	if (row->state.enabled && !selector_is_exclusive(call->fixed_selector, row->state.object.selector))
 		warn_pair(call, call->fixed_id, row->state.object.id);
 	return is_full(call);
+}
+
+/* The object named "default" holds for listeners that name no options; nothing refers to it there. */
+static int names_no_options(const struct store_row *row, bool *ret, struct error *err)
+{
+	CLEANUP(body_free) ProtobufCMessage *body = NULL;
+	int code = body_decode(&tlsplane__listener__descriptor, row->state.object.body, &body, err);
+
+	if (code == 0)
+		*ret = ((const Tlsplane__Listener *)body)->tls_options == NULL;
+	return code;
+}
+
+static int on_any_listener(const struct store_row *row, void *context)
+{
+	struct lax_call *call = context;
+	bool unnamed = false;
+	int code = names_no_options(row, &unnamed, call->err);
+
+	if (code == 0 && unnamed)
+		return on_strict_listener(row, "", call);
+	call->looked++;
+	return code < 0 ? code : is_full(call);
 }
 
 static int on_demanding_options(const char *id, void *context)
@@ -66,8 +92,11 @@ static int on_demanding_options(const char *id, void *context)
 	struct lax_call *call = context;
 	int code;
 
+	call->looked++;
 	call->strict_options = id;
 	code = store_each_referrer_of_kind(call->reader, KIND_TLS_OPTIONS, id, KIND_LISTENER, on_strict_listener, call, call->err);
+	if (code == 0 && !is_full(call) && strcmp(id, DEFAULT_OPTIONS) == 0)
+		code = store_each_listener(call->reader, on_any_listener, call, call->err);
 	return code < 0 ? code : is_full(call);
 }
 
@@ -78,6 +107,7 @@ static int on_lax_ssl(const struct store_row *row, const char *pointer, void *co
 	bool demands = false;
 	int code = has_own_client(row, &demands, call->err);
 
+	call->looked++;
 	if (code == 0 && !demands && row->state.enabled && !selector_is_exclusive(call->fixed_selector, row->state.object.selector))
 		warn_pair(call, row->state.object.id, call->fixed_id);
 	return code < 0 ? code : is_full(call);
@@ -92,7 +122,10 @@ static int each_lax_ssl(struct lax_call *call)
 	call->lax_options = id;
 	while (!is_full(call)) {
 		bool demands = false;
-		int code = store_next_referred(call->reader, KIND_TLS_OPTIONS, id, call->walked, call->err);
+		int code;
+
+		call->looked++;
+		code = store_next_referred(call->reader, KIND_TLS_OPTIONS, id, call->walked, call->err);
 
 		if (code == E_NOT_FOUND)
 			return 0;
@@ -137,7 +170,7 @@ static int warn_for_listener(struct lax_call *call, const struct resource *resou
 	bool demands = false;
 	int code;
 
-	call->strict_options = options_of(resource) != NULL ? options_of(resource) : "default";
+	call->strict_options = options_of(resource) != NULL ? options_of(resource) : DEFAULT_OPTIONS;
 	code = store_is_demanding(call->reader, call->strict_options, &demands, call->err);
 	return code == 0 && demands ? each_lax_ssl(call) : code;
 }
@@ -150,8 +183,9 @@ static int on_referrer(const struct store_row *row, const char *pointer, void *c
 	bool demands = false;
 	int code;
 
+	call->looked++;
 	if (!row->state.enabled)
-		return 0;
+		return is_full(call);
 	call->fixed_id = object->id;
 	call->fixed_selector = object->selector;
 	if (object->kind == KIND_LISTENER) {
@@ -164,12 +198,29 @@ static int on_referrer(const struct store_row *row, const char *pointer, void *c
 	return code < 0 ? code : is_full(call);
 }
 
+static int on_any_listener_of_default(const struct store_row *row, void *context)
+{
+	struct lax_call *call = context;
+	bool unnamed = false;
+	int code = names_no_options(row, &unnamed, call->err);
+
+	if (code == 0 && unnamed)
+		return on_referrer(row, "", call);
+	call->looked++;
+	return code < 0 ? code : is_full(call);
+}
+
 static int warn_for_options(struct lax_call *call, const struct resource *resource)
 {
 	if (resource->demands_client) {
+		int code;
+
 		call->strict_options = resource->id;
-		return store_each_referrer_of_kind(call->reader, KIND_TLS_OPTIONS, resource->id, KIND_LISTENER, on_referrer, call,
+		code = store_each_referrer_of_kind(call->reader, KIND_TLS_OPTIONS, resource->id, KIND_LISTENER, on_referrer, call,
 		                                   call->err);
+		if (code == 0 && !is_full(call) && strcmp(resource->id, DEFAULT_OPTIONS) == 0)
+			code = store_each_listener(call->reader, on_any_listener_of_default, call, call->err);
+		return code;
 	}
 	call->lax_options = resource->id;
 	return store_each_referrer_of_kind(call->reader, KIND_TLS_OPTIONS, resource->id, KIND_SSL, on_referrer, call, call->err);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define TLS_1_0 0x0301u
+#define TLS_1_2 0x0303u
 #define TLS_1_3 0x0304u
 
 /* ---- options ---- */
@@ -42,16 +43,23 @@ static unsigned versions_of(const Tlsplane__Ssl *ssl, const Tlsplane__TlsOptions
 	return ssl->n_ssl_protocols > 0 ? range & own : range;
 }
 
-static bool suite_fits(const struct suite *suite, const Tlsplane__Ssl *ssl)
+/* Ed25519 goes with ECDSA's suites, from TLS 1.2 on (RFC 8422). */
+static bool key_fits(Tlsplane__KeyType type, const struct suite *suite, uint32_t version)
 {
-	if (suite == NULL || suite->tls13)
+	if (type == TLSPLANE__KEY_TYPE__KEY_ED25519 && version < TLS_1_2)
 		return false;
-	for (size_t i = 0; i < ssl->n_pairs; i++) {
-		enum suite_auth auth =
-			ssl->pairs[i]->key_type == TLSPLANE__KEY_TYPE__KEY_RSA ? SUITE_AUTH_RSA : SUITE_AUTH_ECDSA;
+	return suite->auth == (type == TLSPLANE__KEY_TYPE__KEY_RSA ? SUITE_AUTH_RSA : SUITE_AUTH_ECDSA);
+}
 
-		if (suite->auth == SUITE_AUTH_ANY || suite->auth == auth)
-			return true;
+/* With one of the keys, in one of the versions below TLS 1.3. */
+static bool suite_fits(const struct suite *suite, const Tlsplane__Ssl *ssl, unsigned versions)
+{
+	for (uint32_t version = TLS_1_0; version <= TLS_1_2; version++) {
+		if ((versions & version_bit(version)) == 0 || suite == NULL || !suite_is_for(suite, version))
+			continue;
+		for (size_t i = 0; i < ssl->n_pairs; i++)
+			if (key_fits(ssl->pairs[i]->key_type, suite, version))
+				return true;
 	}
 	return false;
 }
@@ -67,10 +75,10 @@ static struct misfit find_misfit(const Tlsplane__Ssl *ssl, const Tlsplane__TlsOp
 	if ((versions & version_bit(TLS_1_3)) != 0 || options->n_cipher_suites == 0)
 		return (struct misfit){NULL, NULL, NULL};
 	for (size_t i = 0; i < options->n_cipher_suites; i++)
-		if (suite_fits(suite_find_code(options->cipher_suites[i]), ssl))
+		if (suite_fits(suite_find_code(options->cipher_suites[i]), ssl, versions))
 			return (struct misfit){NULL, NULL, NULL};
 	return (struct misfit){"no-common-suite", "/cert",
-	                       "no cipher suite of these options can be used with the type of this key"};
+	                       "no cipher suite of these options can be used with the type of this key in their common versions"};
 }
 
 static int load_options(struct store_reader *reader, const char *id, ProtobufCMessage **ret, struct error *err)
@@ -172,6 +180,7 @@ struct names_call {
 	const struct object_view *self;
 	const char *name;
 	char pointer[32];
+	size_t looked; /* of all names */
 	struct error *err;
 };
 
@@ -194,6 +203,8 @@ static int on_same_name(const struct store_row *row, void *context)
 	bool wins;
 	int code;
 
+	if (call->looked++ >= LOOKS_MAX)
+		return 1;
 	if (strcmp(other->id, call->self->id) == 0 || selector_is_exclusive(call->self->selector, other->selector))
 		return 0;
 	code = body_decode(&tlsplane__ssl__descriptor, other->body, &body, call->err);
@@ -215,7 +226,7 @@ static int check_names(struct request_job *job, size_t index, const Tlsplane__Ss
 	int code = store_get(reader, KIND_SSL, resource->id, 0, &self, err);
 
 	call.self = &self.state.object;
-	for (size_t i = 0; i < resource->names_len && code == 0; i++) {
+	for (size_t i = 0; i < resource->names_len && code == 0 && call.looked < LOOKS_MAX; i++) {
 		call.name = resource->names[i];
 		if (ssl->has_sni_scalar && ssl->sni_scalar)
 			snprintf(call.pointer, sizeof(call.pointer), "/sni");

@@ -106,13 +106,35 @@ int store_each_by_name(struct store_reader *reader, const char *name,
 	return code == 0 ? rows_each(&statement, fn, context, err) : code;
 }
 
-int store_each_by_port(struct store_reader *reader, uint16_t port,
-                       int (*fn)(const struct store_row *row, void *context), void *context, struct error *err)
+int store_each_listener(struct store_reader *reader, int (*fn)(const struct store_row *row, void *context), void *context,
+                        struct error *err)
 {
 	CLEANUP(statement_end) struct statement statement = {0};
-	int code = statement_start(&statement, &reader->database, STMT_BY_PORT, err, V_INT(port), V_INT(KIND_LISTENER));
+	int code = statement_start(&statement, &reader->database, STMT_LISTENERS, err, V_INT(KIND_LISTENER));
 
 	return code == 0 ? rows_each(&statement, fn, context, err) : code;
+}
+
+int store_each_by_port(struct store_reader *reader, uint16_t port, int (*fn)(const struct store_bind *bind, void *context),
+                       void *context, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	struct store_bind bind = {.port = port};
+	bool row = false;
+	int code = statement_start(&statement, &reader->database, STMT_BY_PORT, err, V_INT(port));
+
+	while (code == 0) {
+		code = statement_step(&statement, &row, err);
+		if (code != 0 || !row)
+			return code;
+		bind.id = column_text(&statement, 0);
+		bind.selector = column_text(&statement, 1);
+		bind.host = column_text(&statement, 2);
+		if (bind.id == NULL || bind.selector == NULL || bind.host == NULL)
+			return error_nomem(err);
+		code = fn(&bind, context);
+	}
+	return code < 0 ? code : 0;
 }
 
 int store_find_token(struct store_reader *reader, const uint8_t sha256[32], char *name, struct error *err)

@@ -97,11 +97,13 @@ const struct statement_text statement_table[STMT_COUNT_] = {
     [STMT_BY_NAME] = {"SELECT " ROW_OF("o.") " FROM name n CROSS JOIN object o ON o.kind = ?2 AND o.id = n.id"
                       " AND o.to_rev IS NULL WHERE n.name = ?1",
                       false},
-    [STMT_BIND_PUT] = {"INSERT INTO bind (id, port) VALUES (?1, ?2)", false},
+    [STMT_BIND_PUT] = {"INSERT INTO bind (id, port, selector, host) VALUES (?1, ?2, ?3, ?4)", false},
     [STMT_BIND_DELETE] = {"DELETE FROM bind WHERE id = ?1", false},
-    [STMT_BY_PORT] = {"SELECT " ROW_OF("o.") " FROM bind b CROSS JOIN object o ON o.kind = ?2 AND o.id = b.id"
-                      " AND o.to_rev IS NULL WHERE b.port = ?1",
-                      false},
+    /* Whoever walks it stops early (rules_lax.c). */
+    [STMT_LISTENERS] = {"SELECT " ROW_OF("o.") " FROM bind b CROSS JOIN object o ON o.kind = ?1 AND o.id = b.id"
+                        " AND o.to_rev IS NULL",
+                        true},
+    [STMT_BY_PORT] = {"SELECT id, selector, host FROM bind WHERE port = ?1", false},
 
     [STMT_AUDIT_PUT] = {"INSERT INTO audit (time, actor, request_id, source, action, outcome, revision)"
                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

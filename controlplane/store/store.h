@@ -148,8 +148,15 @@ int store_is_demanding(struct store_reader *reader, const char *id, bool *ret, s
 /* Current SSL objects (enabled) that list this normalised name. */
 int store_each_by_name(struct store_reader *reader, const char *name, int (*fn)(const struct store_row *row, void *context),
                        void *context, struct error *err) MUST_USE;
-/* Current enabled listeners on this port. */
-int store_each_by_port(struct store_reader *reader, uint16_t port, int (*fn)(const struct store_row *row, void *context),
+/* All current enabled listeners. */
+int store_each_listener(struct store_reader *reader, int (*fn)(const struct store_row *row, void *context), void *context,
+                        struct error *err) MUST_USE;
+/* Where those on one port listen, from an index; strings are valid for the call. */
+struct store_bind {
+	const char *id, *selector, *host;
+	uint16_t port;
+};
+int store_each_by_port(struct store_reader *reader, uint16_t port, int (*fn)(const struct store_bind *bind, void *context),
                        void *context, struct error *err) MUST_USE;
 
 /* Agents and credentials. ------------------------------------------------------------------------------------------ */

@@ -129,7 +129,8 @@ static int index_object(struct store_writer *writer, const struct resource *reso
 	for (size_t i = 0; i < resource->names_len && code == 0; i++)
 		code = statement_run(database, STMT_NAME_PUT, err, V_TEXT(resource->id), V_TEXT(resource->names[i]));
 	if (code == 0 && resource->kind == KIND_LISTENER)
-		code = statement_run(database, STMT_BIND_PUT, err, V_TEXT(resource->id), V_INT(resource->port));
+		code = statement_run(database, STMT_BIND_PUT, err, V_TEXT(resource->id), V_INT(resource->port),
+		                     V_TEXT(resource->selector), V_TEXT(resource->host));
 	if (code == 0 && resource->demands_client)
 		code = statement_run(database, STMT_DEMAND_PUT, err, V_TEXT(resource->id));
 	return code;

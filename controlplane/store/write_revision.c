@@ -49,7 +49,10 @@ int store_revision_begin(struct store_writer *writer, const struct store_author 
 
 int revision_begin_epoch(struct store_writer *writer, const struct store_author *author, struct error *err)
 {
-	return revision_begin_at(writer, author, writer->head.revision.epoch + 1, err);
+	uint64_t next = writer->head.revision.epoch + 1;
+
+	/* The clock keeps two restores of one copy apart: without it both would begin the same epoch, and ETags and uids would come again. */
+	return revision_begin_at(writer, author, next > author->now ? next : author->now, err);
 }
 
 struct revision store_revision_next(const struct store_writer *writer)

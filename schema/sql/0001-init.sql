@@ -97,12 +97,14 @@ CREATE TABLE demand (
 	id TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
--- Ports of current, enabled listeners.
+-- Where current, enabled listeners listen; the index alone answers who would collide.
 CREATE TABLE bind (
 	id TEXT PRIMARY KEY,
-	port INTEGER NOT NULL
+	port INTEGER NOT NULL,
+	selector TEXT NOT NULL,
+	host TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX bind_port ON bind (port, id);
+CREATE INDEX bind_port ON bind (port, selector, host, id);
 
 -- Admin tokens: only the SHA-256 of the token's text.
 CREATE TABLE token (

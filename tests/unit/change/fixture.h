@@ -104,6 +104,7 @@ struct outcome {
 	char text[768];
 	bool changed, created;
 	struct store_revision revision;
+	struct revision standing;
 	char etag[64];
 	char findings[4096]; /* "code pointer detail" lines; warnings begin with "w:" */
 	size_t errors, warnings;
@@ -128,6 +129,7 @@ static inline void on_done(const struct change_result *result, void *context)
 	outcome->changed = result->changed;
 	outcome->created = result->created;
 	outcome->revision = result->revision;
+	outcome->standing = result->standing;
 	memcpy(outcome->etag, result->etag, sizeof(outcome->etag));
 	outcome->answer = json_incref(result->answer);
 	outcome->errors = result->findings.errors;

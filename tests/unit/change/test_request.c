@@ -34,7 +34,8 @@ START_TEST(test_put_and_delete)
 	ck_assert_uint_eq(same.revision.revision.number, first.revision.revision.number);
 	ck_assert_str_eq(same.etag, first.etag);
 	ck_assert_ptr_nonnull(same.answer);
-	ck_assert_str_eq(same.selectors, "");
+	ck_assert_str_eq(same.selectors, ";"); /* a wait that failed is asked again so */
+	ck_assert_int_eq(revision_compare(same.standing, first.revision.revision), 0);
 
 	second = change(CHANGE_PUT, KIND_UPSTREAM, "u", upstream_two);
 	ACCEPTED(second);
@@ -82,14 +83,33 @@ START_TEST(test_invalid)
 }
 END_TEST
 
-static struct outcome put_if(const char *if_match, bool create_only, const char *text)
+static struct outcome change_if(enum change_op op, const char *if_match, bool create_only, const char *text)
 {
-	struct change_request *request = make_request(CHANGE_PUT, KIND_UPSTREAM, "u", json_text(text));
+	struct change_request *request =
+		make_request(op, KIND_UPSTREAM, "u", text != NULL ? json_text(text) : NULL);
 
 	request->if_match = if_match != NULL ? strdup(if_match) : NULL;
 	request->create_only = create_only;
 	return submit(request);
 }
+
+static struct outcome put_if(const char *if_match, bool create_only, const char *text)
+{
+	return change_if(CHANGE_PUT, if_match, create_only, text);
+}
+
+/* If-None-Match: * is never without effect. */
+START_TEST(test_only_if_absent)
+{
+	CLEANUP(outcome_deinit) struct outcome first = put_if(NULL, true, upstream), patched = {0}, deleted = {0};
+
+	ACCEPTED(first);
+	patched = change_if(CHANGE_PATCH, NULL, true, "{\"desc\": \"x\"}");
+	REFUSED(E_EXISTS, "exists", patched);
+	deleted = change_if(CHANGE_DELETE, NULL, true, NULL);
+	REFUSED(E_EXISTS, "exists", deleted);
+}
+END_TEST
 
 START_TEST(test_preconditions)
 {
@@ -354,6 +374,7 @@ int main(void)
 	tcase_add_test(tcase, test_create);
 	tcase_add_test(tcase, test_invalid);
 	tcase_add_test(tcase, test_preconditions);
+	tcase_add_test(tcase, test_only_if_absent);
 	tcase_add_test(tcase, test_patch);
 	tcase_add_test(tcase, test_apply);
 	tcase_add_test(tcase, test_apply_refused_whole);

@@ -3,6 +3,8 @@
 #include "crypto/authority.h"
 #include "fixture.h"
 
+#include "change/request.h"
+
 #define UPSTREAM "{\"nodes\": {\"127.0.0.1:80\": 1}}"
 #define UPSTREAM_OF(selector) "{\"nodes\": {\"127.0.0.1:80\": 1}, \"selector\": " selector "}"
 #define LISTENER(bind, upstream) "{\"bind\": \"" bind "\", \"upstream\": \"" upstream "\"}"
@@ -274,6 +276,82 @@ START_TEST(test_lax_client_auth)
 }
 END_TEST
 
+/* A suite for the key and a suite for the version are not yet one for both. */
+START_TEST(test_suite_of_version_and_key)
+{
+	CLEANUP(pair_deinit) struct made_pair ec = make_ec_pair("a.example"), rsa = make_rsa_pair("a.example");
+	static const char only_11[] = "{\"ssl_protocols\": [\"TLSv1.1\"], \"tls_options\": \"mixed\"}";
+	CLEANUP(outcome_deinit) struct outcome fits = {0}, never = {0}, newer = {0};
+
+	must(CHANGE_PUT, KIND_TLS_OPTIONS, "mixed",
+	     "{\"min_version\": \"TLSv1.1\", \"max_version\": \"TLSv1.2\", \"cipher_suites\":"
+	     " [\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\", \"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA\"]}");
+	fits = put_ssl("ec", &ec, "a.example", true, only_11);
+	ACCEPTED(fits);
+	never = put_ssl("rsa", &rsa, "a.example", true, only_11);
+	REFUSED(E_INVALID, "no-common-suite", never);
+	newer = put_ssl("rsa", &rsa, "a.example", true, "{\"tls_options\": \"mixed\"}");
+	ACCEPTED(newer);
+}
+END_TEST
+
+/* Who shares a name with very many does not pay for all of them. */
+START_TEST(test_overlap_among_many)
+{
+	CLEANUP(pair_deinit) struct made_pair pair = make_ec_pair("*");
+	CLEANUP(outcome_deinit) struct outcome few = {0}, many = {0}, last = {0};
+	struct change_request *request = change_request_new(LOOKS_MAX);
+	char selector[64];
+
+	ck_assert_ptr_nonnull(request);
+	last = put_ssl("z-all", &pair, "*", true, NULL);
+	few = put_ssl("mine", &pair, "*", true, "{\"selector\": {\"site\": \"mine\"}}");
+	ck_assert_ptr_nonnull(strstr(few.findings, "w:overlap"));
+	for (size_t i = 0; i < LOOKS_MAX; i++) {
+		struct change_item *item = &request->items[i];
+
+		snprintf(selector, sizeof(selector), "{\"selector\": {\"site\": \"s%zu\"}}", i);
+		item->op = CHANGE_PUT;
+		item->kind = KIND_SSL;
+		item->document = ssl_document(&pair, "*", true, selector);
+		snprintf(item->id, sizeof(item->id), "n%zu", i);
+	}
+	many = submit(request);
+	ACCEPTED(many);
+	outcome_deinit(&few);
+	few = put_ssl("mine", &pair, "*", true, "{\"selector\": {\"site\": \"mine\"}, \"priority\": 1}");
+	ACCEPTED(few);
+	ck_assert_ptr_null(strstr(few.findings, "w:overlap"));
+}
+END_TEST
+
+/* The object "default" holds for listeners that name no options. */
+START_TEST(test_lax_against_default)
+{
+	CLEANUP(pair_deinit) struct made_pair pair = make_ec_pair("open.example");
+	CLEANUP(outcome_deinit) struct outcome open = {0}, options = {0}, relaxed = {0};
+
+	put_ca_bundle("clients");
+	must(CHANGE_PUT, KIND_TLS_OPTIONS, "open", "{}");
+	must(CHANGE_PUT, KIND_UPSTREAM, "web", "{\"nodes\": {\"127.0.0.1:1\": 1}}");
+	must(CHANGE_PUT, KIND_LISTENER, "main", "{\"bind\": \"127.0.0.1:443\", \"upstream\": \"web\"}");
+	must(CHANGE_PUT, KIND_LISTENER, "own", "{\"bind\": \"127.0.0.1:444\", \"upstream\": \"web\", \"tls_options\": \"open\"}");
+	open = put_ssl("site", &pair, "open.example", true, "{\"tls_options\": \"open\"}");
+	ck_assert_ptr_null(strstr(open.findings, "lax-client-auth"));
+	options = change(CHANGE_PUT, KIND_TLS_OPTIONS, "default",
+	                 "{\"client_auth\": {\"verify\": \"require\", \"ca_bundle\": \"clients\"}}");
+	ACCEPTED(options);
+	ck_assert_ptr_nonnull(strstr(options.findings, "w:lax-client-auth /client_auth listeners/main demands"));
+	ck_assert_ptr_null(strstr(options.findings, "listeners/own"));
+	outcome_deinit(&open);
+	open = put_ssl("site", &pair, "open.example", true, "{\"tls_options\": \"open\", \"priority\": 1}");
+	ck_assert_ptr_nonnull(strstr(open.findings, "w:lax-client-auth /tls_options listeners/main demands"));
+	ck_assert_ptr_null(strstr(open.findings, "listeners/own"));
+	relaxed = change(CHANGE_PUT, KIND_TLS_OPTIONS, "open", "{\"desc\": \"x\"}");
+	ck_assert_ptr_nonnull(strstr(relaxed.findings, "w:lax-client-auth /client_auth listeners/main demands"));
+}
+END_TEST
+
 START_TEST(test_options_must_fit)
 {
 	CLEANUP(pair_deinit) struct made_pair pair = make_ec_pair("a.example");
@@ -359,6 +437,9 @@ int main(void)
 	tcase_add_test(tcase, test_one_name_twice);
 	tcase_add_test(tcase, test_overlap);
 	tcase_add_test(tcase, test_lax_client_auth);
+	tcase_add_test(tcase, test_lax_against_default);
+	tcase_add_test(tcase, test_overlap_among_many);
+	tcase_add_test(tcase, test_suite_of_version_and_key);
 	tcase_add_test(tcase, test_options_must_fit);
 	tcase_add_test(tcase, test_default_options);
 	tcase_add_test(tcase, test_disabled_is_held_by_nobody);

@@ -370,6 +370,26 @@ START_TEST(no_finding_quotes_a_key)
 }
 END_TEST
 
+/* A key's one line pasted as a field name, or as a value with a few allowed words, comes back cut. */
+START_TEST(no_finding_repeats_a_misplaced_key)
+{
+	static const char secret[] = "MC4CAQAwBQYDK2VwBCIEIJ2nFbl0tKD4m1bQWqjGnVYk3iTrXs7LhZpCeAoMuDfG";
+	json_t *document = document_of(leaf->pem, leaf->key_pem);
+	struct outcome outcome;
+
+	json_object_set_new(document, secret, json_integer(1));
+	json_object_set_new(document, "type", json_string(secret));
+	outcome = parse_json(KIND_SSL, "id", document);
+	ck_assert_uint_eq(outcome.findings.errors, 2);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_ptr_null(strstr(outcome.findings.items[i].pointer, "YDK2Vw"));
+		ck_assert_ptr_null(strstr(outcome.findings.items[i].detail, "YDK2Vw"));
+	}
+	outcome_deinit(&outcome);
+	json_decref(document);
+}
+END_TEST
+
 START_TEST(key_kinds_that_are_served)
 {
 	static const char *const kinds[] = {"P-256", "P-384", "P-521", "Ed25519", "RSA-2048", "RSA-3072"};
@@ -684,6 +704,7 @@ int main(void)
 	                              bytes_behind_a_certificate,
 	                              keys_that_are_none,
 	                              no_finding_quotes_a_key,
+	                              no_finding_repeats_a_misplaced_key,
 	                              key_kinds_that_are_served,
 	                              key_kinds_that_are_not,
 	                              large_rsa_keys_need_the_option,

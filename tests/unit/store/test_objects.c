@@ -256,12 +256,21 @@ static void put_made(struct resource *resource)
 	resource_free(resource);
 }
 
+static int count_bind(const struct store_bind *bind, void *context)
+{
+	char *seen = context;
+
+	sprintf(seen + strlen(seen), "%s/%s/%s/%u ", bind->id, bind->selector, bind->host, bind->port);
+	return 0;
+}
+
 START_TEST(test_neighbours)
 {
 	struct resource *listener = make_resource(KIND_LISTENER, "l", "", true, "body");
 	char seen[256] = "";
 
 	listener->port = 443;
+	strcpy(listener->host, "127.0.0.1");
 	put_made(listener);
 	put_made(make_ssl("a", true, "a.example"));
 	put_made(make_ssl("b", false, "a.example"));
@@ -281,10 +290,10 @@ START_TEST(test_neighbours)
 	OK(store_each_referrer(reader, KIND_TLS_OPTIONS, "modern", count_referrer, seen, &test_error));
 	ck_assert_str_eq(seen, "a/tls_options c/tls_options ");
 	seen[0] = 0;
-	OK(store_each_by_port(reader, 443, count_row, seen, &test_error));
-	ck_assert_str_eq(seen, "l ");
-	OK(store_each_by_port(reader, 444, count_row, seen, &test_error));
-	ck_assert_str_eq(seen, "l ");
+	OK(store_each_by_port(reader, 443, count_bind, seen, &test_error));
+	ck_assert_str_eq(seen, "l//127.0.0.1/443 ");
+	OK(store_each_by_port(reader, 444, count_bind, seen, &test_error));
+	ck_assert_str_eq(seen, "l//127.0.0.1/443 ");
 	seen[0] = 0;
 	OK(store_each_by_name(reader, "c.example", count_row, seen, &test_error));
 	ck_assert_str_eq(seen, "a c ");

@@ -278,6 +278,7 @@ START_TEST(test_new_epoch)
 	struct store_reader *reader = NULL;
 	struct store_revision before, head, next;
 	struct store_row row;
+	uint64_t epoch;
 
 	OK(store_writer_open(store, &writer, &test_error));
 	before = put_alone(writer, KIND_UPSTREAM, "u", "", true, "old");
@@ -286,16 +287,17 @@ START_TEST(test_new_epoch)
 	OK(store_open(&config, &store, &test_error));
 	OK(store_reader_open(store, &reader, &test_error));
 	OK(store_head(reader, &head, &test_error));
-	ck_assert_uint_eq(head.revision.epoch, 2);
+	ck_assert_uint_gt(head.revision.epoch, 1);
+	epoch = head.revision.epoch;
 	ck_assert_uint_eq(head.revision.number, before.revision.number + 1);
 	ck_assert_uint_eq(head.changes, 0);
 	ck_assert_str_eq(head.actor, "operator");
 	ck_assert_int_gt(revision_compare(head.revision, (struct revision){1, 1000000}), 0);
 	OK(store_writer_open(store, &writer, &test_error));
 	next = put_alone(writer, KIND_UPSTREAM, "u", "", true, "new");
-	ck_assert_uint_eq(next.revision.epoch, 2);
+	ck_assert_uint_eq(next.revision.epoch, epoch);
 	OK(store_get(reader, KIND_UPSTREAM, "u", 0, &row, &test_error));
-	ck_assert_uint_eq(row.state.object.epoch, 2);
+	ck_assert_uint_eq(row.state.object.epoch, epoch);
 	store_row_deinit(&row);
 	OK(store_get(reader, KIND_UPSTREAM, "u", head.revision.number, &row, &test_error));
 	ck_assert_uint_eq(row.state.object.epoch, 1);
