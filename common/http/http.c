@@ -114,6 +114,10 @@ static void refuse_body(struct http_request *request)
 {
 	char detail[80];
 
+	if (request->body_limit == 0) {
+		refuse(request, MHD_HTTP_BAD_REQUEST, "this request takes no body");
+		return;
+	}
 	snprintf(detail, sizeof(detail), "the body is larger than %zu bytes", request->body_limit);
 	refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, detail);
 }

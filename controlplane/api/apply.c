@@ -144,8 +144,8 @@ static int read_frame(struct frame *frame)
 		return error_nomem(&call->error);
 	if (call->findings.errors > 0)
 		return error_set(&call->error, E_INVALID, "the request is not of the form {\"put\": [...], \"delete\": [...]}");
-	if (frame->request->if_match != NULL || frame->request->create_only)
-		return error_set(&call->error, E_SYNTAX, "If-Match and If-None-Match are for single objects");
+	if (frame->request->create_only)
+		return error_set(&call->error, E_SYNTAX, "If-None-Match is for single objects");
 	return 0;
 }
 

@@ -112,7 +112,7 @@ static void quote(const char *name, char text[33])
 int query_parse(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings,
                 struct query *ret, struct error *err)
 {
-	struct query query = {.timeout_seconds = QUERY_WAIT_SECONDS, .limit = QUERY_LIMIT};
+	struct query query = {.limit = QUERY_LIMIT};
 	const struct parameter_row *row;
 	const char *expected;
 	char name[33];
@@ -131,6 +131,11 @@ int query_parse(const struct query_parameter *parameters, size_t count, enum que
 			findings_add(findings, FINDING_ERROR, "bad-parameter", "", "query parameter \"%s\": expected %s", name,
 			             expected);
 	}
+	if (query.timeout_seconds > 0 && !query.wait)
+		findings_add(findings, FINDING_ERROR, "bad-parameter", "",
+		             "query parameter \"timeout\" is for \"wait\", which is not given");
+	if (query.timeout_seconds == 0)
+		query.timeout_seconds = QUERY_WAIT_SECONDS;
 	if (findings->failed)
 		return error_nomem(err);
 	if (findings->errors > 0)

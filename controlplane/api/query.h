@@ -40,7 +40,7 @@ struct query_parameter {
 	const char *name, *value;
 };
 
-/* E_SYNTAX with a finding per bad, unknown or repeated parameter (pointer "", the detail names it). */
+/* E_SYNTAX with a finding per bad, unknown, repeated or useless parameter (pointer "", the detail names it). */
 int query_parse(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings,
                 struct query *ret, struct error *err) MUST_USE;
 

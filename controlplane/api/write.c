@@ -45,6 +45,8 @@ static int take_conditions(struct call *call, struct change_request *request)
 	request->create_only = if_none_match != NULL;
 	if (if_match == NULL)
 		return 0;
+	if (call->method == API_POST)
+		return error_set(&call->error, E_SYNTAX, "If-Match is for one object that exists; this request names none");
 	request->if_match = strdup(if_match);
 	return request->if_match != NULL ? 0 : error_nomem(&call->error);
 }
@@ -73,6 +75,8 @@ static void reply_not_acked(struct call *call, enum publisher_wait_state state, 
 	static const struct problem problems[] = {
 	    [PUBLISHER_WAIT_REFUSED] = {502, "refused", "Refused by an agent",
 	                                "the change stands, but an agent refused it; it serves on with what it had"},
+	    [PUBLISHER_WAIT_DEGRADED] = {502, "degraded", "Applied, but degraded",
+	                                 "the change stands and is applied, but an agent cannot serve an object of it as it should"},
 	    [PUBLISHER_WAIT_TIMEOUT] = {504, "not-acked", "Not acknowledged in time",
 	                                "the change stands, but not all agents had acknowledged it when the time was over"},
 	    [PUBLISHER_WAIT_CLOSED] = {503, "closed", "Closed",
@@ -114,13 +118,21 @@ void write_cut_wait(struct call *call)
 
 static void wait_for_agents(struct call *call, const struct change_result *result)
 {
+	const struct publisher_wait_for wanted = {
+	    .revision = result->standing,
+	    .selectors = result->selectors,
+	    .selectors_len = result->selectors_len,
+	    .items = result->items,
+	    .items_len = result->items_len,
+	    .agent_id = call->route->kind == KIND_AGENT ? call->id : NULL,
+	    .timeout_ms = call->query.timeout_seconds * UINT64_C(1000),
+	};
+
 	if (call->api->closing) {
 		reply_not_acked(call, PUBLISHER_WAIT_CLOSED, NULL);
 		return;
 	}
-	call->wait =
-	    publisher_wait_start(call->api->config.publisher, result->revision.revision, result->selectors,
-	                         result->selectors_len, call->query.timeout_seconds * UINT64_C(1000), on_waited, call);
+	call->wait = publisher_wait_start(call->api->config.publisher, &wanted, on_waited, call);
 	if (call->wait == NULL) {
 		error_set(&call->error, E_NOMEM, "the change stands as revision %s, but waiting failed: out of memory",
 		          call->revision);

@@ -26,6 +26,8 @@ static void set_update_deadline(struct session *session)
 static void set_applied(struct session *session, struct revision revision)
 {
 	session->agent->applied = revision;
+	if (revision_compare(session->agent->crashed, revision) <= 0)
+		session->agent->crashed = (struct revision){0, 0}; /* overcome */
 	wait_on_applied(session->agent);
 }
 

@@ -3,6 +3,7 @@
  * stand. */
 #include "base/log.h"
 #include "crypto/authority.h"
+#include "crypto/cert.h"
 #include "internal.h"
 #include "model/body.h"
 #include "model/selector.h"
@@ -51,28 +52,43 @@ struct standing {
 	bool has_newer_key; /* than the one shown */
 	bool has_older_key;
 	int64_t not_after;
+	bool is_forgotten; /* the key is newer than the record, which an older copy of the store brought back */
 };
 
-static int read_keys(const Tlsplane__Agent *body, const uint8_t spki_sha256[32], struct standing *ret,
-                     struct error *err)
+/* A key that this record does not know is good when its certificate, which our CA signed for this agent, outlives all that it knows:
+ * a renewal that a restored, older store has forgotten. A key that was replaced ends earlier. */
+static int read_keys(const Tlsplane__Agent *body, const struct session *session, struct standing *ret, struct error *err)
 {
+	CLEANUP(cert_info_deinit) struct cert_info peer = {0};
+	int64_t newest = 0;
+	int r;
+
 	for (size_t i = 0; i < body->n_keys; i++) {
 		const Tlsplane__AgentKey *key = body->keys[i];
 
-		if (key->spki_sha256.len != 32 || memcmp(key->spki_sha256.data, spki_sha256, 32) != 0)
+		if (key->spki_sha256.len != 32 || memcmp(key->spki_sha256.data, session->spki_sha256, 32) != 0) {
+			newest = (int64_t)key->not_after > newest ? (int64_t)key->not_after : newest;
 			continue;
+		}
 		ret->has_older_key = i > 0;
 		ret->has_newer_key = i + 1 < body->n_keys;
 		ret->not_after = (int64_t)key->not_after;
 		return 0;
 	}
-	return error_set(err, E_FORBIDDEN, "this key is not one of the agent's");
+	r = cert_info_read(channel_peer(session->channel), &peer, err);
+	if (r < 0)
+		return r;
+	if (peer.not_after <= newest)
+		return error_set(err, E_FORBIDDEN, "this key is not one of the agent's");
+	ret->not_after = peer.not_after;
+	ret->is_forgotten = true;
+	return 0;
 }
 
 /* E_NOT_FOUND: no such agent; E_FORBIDDEN: not with this key. */
-static int read_standing(struct publisher *publisher, const char *id, const uint8_t spki_sha256[32],
-                         struct standing *ret, struct error *err)
+static int read_standing(const struct session *session, const char *id, struct standing *ret, struct error *err)
 {
+	struct publisher *publisher = session->publisher;
 	struct store_row row = {0};
 	ProtobufCMessage *body = NULL;
 	int rc = store_get(publisher->reader, KIND_AGENT, id, 0, &row, err);
@@ -81,7 +97,7 @@ static int read_standing(struct publisher *publisher, const char *id, const uint
 		return rc;
 	rc = body_decode(&tlsplane__agent__descriptor, row.state.object.body, &body, err);
 	if (rc == 0)
-		rc = read_keys((const Tlsplane__Agent *)body, spki_sha256, ret, err);
+		rc = read_keys((const Tlsplane__Agent *)body, session, ret, err);
 	if (rc == 0)
 		rc = read_labels(row.state.labels, &ret->labels, err);
 	body_free(body);
@@ -147,6 +163,9 @@ static void accept_agent(struct session *session, const char *id, struct standin
 		session_enter(session, SESSION_EXPIRED);
 		return;
 	}
+	if (standing->is_forgotten)
+		log_event(LOG_WARNING, "agent's key is newer than its record; was an older copy of the store restored?",
+		          LOG_STR("agent", id));
 	session->labels = TAKE_PTR(standing->labels);
 	if (standing->has_older_key && !standing->has_newer_key)
 		change_confirm_key(publisher->changes, id, session->spki_sha256);
@@ -165,7 +184,7 @@ static void identify(struct session *session)
 		session_refuse(session, TLSPLANE__REFUSED_CODE__REFUSED_PROTOCOL, 0, "identity: %s", err.text);
 		return;
 	}
-	rc = read_standing(session->publisher, id, session->spki_sha256, &standing, &err);
+	rc = read_standing(session, id, &standing, &err);
 	if (rc < 0)
 		refuse_standing(session, id, rc);
 	else
@@ -190,7 +209,7 @@ void session_recheck(struct session *session)
 	struct publisher *publisher = session->publisher;
 	struct standing standing = {0};
 	struct error err = ERROR_NULL;
-	int rc = read_standing(publisher, session->agent->id, session->spki_sha256, &standing, &err);
+	int rc = read_standing(session, session->agent->id, &standing, &err);
 
 	if (rc == E_NOT_FOUND || rc == E_FORBIDDEN) {
 		(void)error_set(&err, E_FORBIDDEN, "%s",

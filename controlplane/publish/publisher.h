@@ -33,11 +33,24 @@ void publisher_close(struct publisher *publisher, void (*on_closed)(void *owner)
 /* The change engine's on_commit goes here: swaps what is current and wakes sessions. Cannot fail. */
 void publisher_announce(struct publisher *publisher, const struct change_commit *commit);
 
-/* wait=acked: calls done once, on the loop, when every connected agent that holds one of the selectors (before or
- * after) has acked a state that contains `revision`, or one of them refused it, or timeout_ms passed. */
+/* wait=acked: calls done once, on the loop, when every connected agent concerned has acked a state that contains
+ * `revision`, or one of them refused it, or timeout_ms passed. Concerned are those that hold one of the selectors
+ * (before or after), and the one whose own object (labels) changed. An agent that has applied it and reports one of the
+ * objects as degraded ends the wait at once. */
+struct publisher_wait_for {
+	struct revision revision;
+	const char *const *selectors;
+	size_t selectors_len;
+	const char *agent_id; /* NULL: none */
+	const struct change_item *items; /* what was put: kinds and ids; deletions are passed over */
+	size_t items_len;
+	uint64_t timeout_ms;
+};
+
 enum publisher_wait_state {
 	PUBLISHER_WAIT_ACKED,
 	PUBLISHER_WAIT_REFUSED,
+	PUBLISHER_WAIT_DEGRADED,
 	PUBLISHER_WAIT_TIMEOUT,
 	PUBLISHER_WAIT_CLOSED
 };
@@ -45,14 +58,14 @@ enum publisher_wait_state {
 struct publisher_waited {
 	enum publisher_wait_state state;
 	/* Array of {id, state, reason, objects}; borrowed; NULL without memory. state: "acked", "pending" (reason: why),
-	 * "nacked" (reason and objects: of its NACK), "revoked" (deleted meanwhile; not waited for). */
+	 * "nacked" (reason and objects: of its NACK), "degraded" (objects: applied, but these are not served as the
+	 * configuration wants), "revoked" (deleted meanwhile; not waited for). */
 	json_t *agents;
 };
 
 struct publisher_wait;
 /* NULL without memory, or when the publisher is closing. */
-struct publisher_wait *publisher_wait_start(struct publisher *publisher, struct revision revision,
-                                            const char *const *selectors, size_t selectors_len, uint64_t timeout_ms,
+struct publisher_wait *publisher_wait_start(struct publisher *publisher, const struct publisher_wait_for *wanted,
                                             void (*done)(const struct publisher_waited *result, void *context),
                                             void *context);
 void publisher_wait_cancel(struct publisher_wait *wait);

@@ -59,7 +59,7 @@ static const struct message_rule {
 	void (*handle)(struct session *session, const ProtobufCMessage *message);
 } rules[] = {
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_ENROLL, IN(ENROLLING), session_on_enroll},
-	{TLSPLANE__MESSAGE_TYPE__MESSAGE_RENEW, IN(EXPIRED) | FOLLOWING | IN(DIVERGED), session_on_renew},
+	{TLSPLANE__MESSAGE_TYPE__MESSAGE_RENEW, IN(EXPIRED) | IN(GREETING) | FOLLOWING | IN(DIVERGED), session_on_renew},
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_HELLO, IN(GREETING), session_on_hello},
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_ACK, IN(WAITING), session_on_ack},
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_NACK, IN(SENDING) | IN(WAITING), session_on_nack},
@@ -214,7 +214,8 @@ static void log_end(const struct session *session, const struct error *why)
 	else if (session->state == SESSION_OPENING)
 		log_event(LOG_INFO, "channel handshake failed", LOG_STR("address", address), LOG_STR("why", why->text));
 	else
-		log_event(LOG_DEBUG, "channel closed", LOG_STR("address", address), LOG_STR("why", why->text));
+		log_event(why->code == E_CLOSED ? LOG_DEBUG : LOG_INFO, "channel closed", LOG_STR("address", address),
+		          LOG_STR("why", why->text));
 }
 
 void session_leave_queue(struct session *session)

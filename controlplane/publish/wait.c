@@ -2,7 +2,7 @@
 /* Waiters: a list of the agents concerned, fixed when the wait starts, each linked from its agent, so that an ACK looks
  * only at who waits for that agent. The answer always comes from the loop, never from inside publisher_wait_start.
  *
- *     WAITING --all acked / one nacked / time / close--> ANSWERED --handle closed--> gone
+ *     WAITING --all acked / one nacked or degraded / time / close--> ANSWERED --handle closed--> gone
  *        \__________________ cancel ________________________/ */
 #include "wait.h"
 
@@ -11,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum entry_state { ENTRY_PENDING, ENTRY_ACKED, ENTRY_NACKED, ENTRY_REVOKED };
+enum entry_state { ENTRY_PENDING, ENTRY_ACKED, ENTRY_NACKED, ENTRY_DEGRADED, ENTRY_REVOKED };
+
+struct wait_object {
+	const char *collection;
+	char id[ID_MAX + 1];
+};
 
 struct wait_entry {
 	struct publisher_wait *wait;
@@ -27,7 +32,9 @@ struct publisher_wait {
 	void (*done)(const struct publisher_waited *result, void *context);
 	void *context;
 	bool answered;
-	bool refused; /* one of them */
+	bool refused, degraded; /* one of them */
+	struct wait_object *objects; /* that were put; owned */
+	size_t objects_len;
 	uv_timer_t timer;
 	struct publisher_wait *next, **link;
 	size_t pending, len;
@@ -49,6 +56,7 @@ static void on_timer_closed(uv_handle_t *handle)
 	struct publisher_wait *wait = handle->data;
 	struct publisher *publisher = wait->publisher;
 
+	free(wait->objects);
 	free(wait);
 	publisher_unpin(publisher);
 }
@@ -77,6 +85,36 @@ static const char *pending_reason(const struct agent *agent)
 	return "no answer yet";
 }
 
+static bool is_waited_for(const struct publisher_wait *wait, const json_t *reason)
+{
+	const char *kind = json_string_value(json_object_get(reason, "kind"));
+	const char *id = json_string_value(json_object_get(reason, "id"));
+
+	for (size_t i = 0; i < wait->objects_len && kind != NULL && id != NULL; i++) {
+		if (strcmp(wait->objects[i].id, id) == 0 && strcmp(wait->objects[i].collection, kind) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Of what the agent reports as degraded, what this wait is about. New reference; NULL when nothing is, or without memory. */
+static json_t *degraded_of(const struct wait_entry *entry)
+{
+	json_t *found = NULL, *reason;
+	size_t i;
+
+	if (entry->agent == NULL)
+		return NULL;
+	json_array_foreach(entry->agent->degraded, i, reason) {
+		if (!is_waited_for(entry->wait, reason))
+			continue;
+		if (found == NULL)
+			found = json_array();
+		(void)json_array_append(found, reason);
+	}
+	return found;
+}
+
 /* New reference; NULL without memory. */
 static json_t *render_entry(const struct wait_entry *entry)
 {
@@ -89,6 +127,8 @@ static json_t *render_entry(const struct wait_entry *entry)
 			                 json_object_get(entry->agent->nack, "text"), "objects",
 			                 json_object_get(entry->agent->nack, "objects"));
 		return json_pack("{s:s, s:s}", "id", entry->id, "state", "nacked");
+	case ENTRY_DEGRADED:
+		return json_pack("{s:s, s:s, s:o*}", "id", entry->id, "state", "degraded", "objects", degraded_of(entry));
 	case ENTRY_REVOKED:
 		return json_pack("{s:s, s:s}", "id", entry->id, "state", "revoked");
 	case ENTRY_PENDING:
@@ -116,6 +156,8 @@ static void on_timeout(uv_timer_t *timer)
 
 	if (wait->refused)
 		answer(wait, PUBLISHER_WAIT_REFUSED);
+	else if (wait->degraded)
+		answer(wait, PUBLISHER_WAIT_DEGRADED);
 	else
 		answer(wait, wait->pending == 0 ? PUBLISHER_WAIT_ACKED : PUBLISHER_WAIT_TIMEOUT);
 }
@@ -136,16 +178,23 @@ static void settle(struct wait_entry *entry, enum entry_state state)
 	wait->pending--;
 	if (state == ENTRY_NACKED)
 		wait->refused = true;
-	if (wait->refused || wait->pending == 0)
+	if (state == ENTRY_DEGRADED)
+		wait->degraded = true;
+	if (wait->refused || wait->degraded || wait->pending == 0)
 		answer_soon(wait);
 }
 
 /* Has agent applied what entry waits for? */
 static void check_applied(struct wait_entry *entry)
 {
-	if (entry->agent != NULL && !entry->agent->diverged &&
-	    revision_compare(entry->agent->applied, entry->wait->revision) >= 0)
-		settle(entry, ENTRY_ACKED);
+	json_t *degraded;
+
+	if (entry->agent == NULL || entry->agent->diverged ||
+	    revision_compare(entry->agent->applied, entry->wait->revision) < 0)
+		return;
+	degraded = degraded_of(entry);
+	settle(entry, degraded != NULL ? ENTRY_DEGRADED : ENTRY_ACKED);
+	json_decref(degraded);
 }
 
 /* Did it refuse it already, before anybody waited? */
@@ -195,25 +244,27 @@ void wait_close_all(struct publisher *publisher)
 		answer(publisher->waits, PUBLISHER_WAIT_CLOSED);
 }
 
-static bool is_concerned(const struct session *session, struct revision revision)
+static bool is_concerned(const struct session *session, const struct publisher_wait_for *wanted)
 {
 	if (!session_is_current_of_agent(session))
 		return false;
+	if (wanted->agent_id != NULL && strcmp(session->agent->id, wanted->agent_id) == 0)
+		return true;
 	for (size_t i = 0; i < session->holding.len; i++) {
 		const struct holding_item *item = &session->holding.items[i];
 
-		if (item->selector->asked && holding_item_is_concerned(item, revision.number))
+		if (item->selector->asked && holding_item_is_concerned(item, wanted->revision.number))
 			return true;
 	}
 	return false;
 }
 
-static size_t count_concerned(const struct publisher *publisher, struct revision revision)
+static size_t count_concerned(const struct publisher *publisher, const struct publisher_wait_for *wanted)
 {
 	size_t count = 0;
 
 	for (const struct session *session = publisher->sessions; session != NULL; session = session->next)
-		count += is_concerned(session, revision);
+		count += is_concerned(session, wanted);
 	return count;
 }
 
@@ -239,23 +290,44 @@ static void mark_asked(const struct publisher *publisher, const char *const *sel
 	}
 }
 
-/* Fills the entries; NULL without memory. */
-static struct publisher_wait *wait_new(struct publisher *publisher, struct revision revision)
+static int add_objects(struct publisher_wait *wait, const struct publisher_wait_for *wanted)
 {
-	size_t count = count_concerned(publisher, revision);
+	if (wanted->items_len == 0)
+		return 0;
+	wait->objects = calloc(wanted->items_len, sizeof(*wait->objects));
+	if (wait->objects == NULL)
+		return E_NOMEM;
+	for (size_t i = 0; i < wanted->items_len; i++) {
+		const struct change_item *item = &wanted->items[i];
+		struct wait_object *object = &wait->objects[wait->objects_len];
+
+		if (item->op == CHANGE_DELETE)
+			continue;
+		object->collection = kind_find(item->kind)->collection;
+		memcpy(object->id, item->id, sizeof(object->id));
+		wait->objects_len++;
+	}
+	return 0;
+}
+
+/* Fills the entries; NULL without memory. */
+static struct publisher_wait *wait_new(struct publisher *publisher, const struct publisher_wait_for *wanted)
+{
+	size_t count = count_concerned(publisher, wanted);
 	struct publisher_wait *wait = calloc(1, sizeof(*wait) + count * sizeof(struct wait_entry));
 
-	if (wait == NULL)
+	if (wait == NULL || add_objects(wait, wanted) < 0) {
+		free(wait);
 		return NULL;
+	}
 	for (struct session *session = publisher->sessions; session != NULL; session = session->next) {
-		if (is_concerned(session, revision))
+		if (is_concerned(session, wanted))
 			add_entry(wait, session->agent);
 	}
 	return wait;
 }
 
-struct publisher_wait *publisher_wait_start(struct publisher *publisher, struct revision revision,
-                                            const char *const *selectors, size_t selectors_len, uint64_t timeout_ms,
+struct publisher_wait *publisher_wait_start(struct publisher *publisher, const struct publisher_wait_for *wanted,
                                             void (*done)(const struct publisher_waited *result, void *context),
                                             void *context)
 {
@@ -263,13 +335,13 @@ struct publisher_wait *publisher_wait_start(struct publisher *publisher, struct 
 
 	if (publisher->closing)
 		return NULL;
-	mark_asked(publisher, selectors, selectors_len, true);
-	wait = wait_new(publisher, revision);
-	mark_asked(publisher, selectors, selectors_len, false);
+	mark_asked(publisher, wanted->selectors, wanted->selectors_len, true);
+	wait = wait_new(publisher, wanted);
+	mark_asked(publisher, wanted->selectors, wanted->selectors_len, false);
 	if (wait == NULL)
 		return NULL;
 	wait->publisher = publisher;
-	wait->revision = revision;
+	wait->revision = wanted->revision;
 	wait->done = done;
 	wait->context = context;
 	(void)uv_timer_init(publisher->loop, &wait->timer); /* never fails */
@@ -280,7 +352,7 @@ struct publisher_wait *publisher_wait_start(struct publisher *publisher, struct 
 	if (wait->next != NULL)
 		wait->next->link = &wait->next;
 	publisher->waits = wait;
-	(void)uv_timer_start(&wait->timer, on_timeout, wait->pending == 0 ? 0 : timeout_ms, 0);
+	(void)uv_timer_start(&wait->timer, on_timeout, wait->pending == 0 ? 0 : wanted->timeout_ms, 0);
 	for (size_t i = 0; i < wait->len; i++) {
 		check_applied(&wait->entries[i]);
 		check_refused(&wait->entries[i]);

@@ -5,12 +5,14 @@
 #include <check.h>
 #include <string.h>
 
+/* `timeout` comes with `wait`, without which it is refused. */
 static int parse(const char *name, const char *value, enum query_set takes, struct query *ret)
 {
-	const struct query_parameter parameter = {name, value};
+	const struct query_parameter parameters[] = {{name, value}, {"wait", "acked"}};
+	size_t count = strcmp(name, "timeout") == 0 ? 2 : 1;
 	CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
 	struct error err = ERROR_NULL;
-	int r = query_parse(&parameter, 1, takes, &findings, ret, &err);
+	int r = query_parse(parameters, count, takes, &findings, ret, &err);
 
 	ck_assert_uint_eq(findings.errors, r < 0 ? 1u : 0u);
 	if (r < 0)
@@ -35,6 +37,19 @@ START_TEST(takes_known_parameters)
 	ck_assert_uint_eq(query.cursor.revision.epoch, 1);
 	ck_assert_uint_eq(query.cursor.revision.number, 57);
 	ck_assert_str_eq(query.cursor.after, "shop.com");
+}
+END_TEST
+
+START_TEST(refuses_timeout_without_wait)
+{
+	static const struct query_parameter alone = {"timeout", "5"};
+	CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
+	struct error err = ERROR_NULL;
+	struct query query;
+
+	ck_assert_int_eq(query_parse(&alone, 1, QUERY_WRITE, &findings, &query, &err), E_SYNTAX);
+	ck_assert_uint_eq(findings.errors, 1);
+	ck_assert_ptr_nonnull(strstr(findings.items[0].detail, "\"wait\""));
 }
 END_TEST
 
@@ -150,6 +165,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(cases, takes_known_parameters);
+	tcase_add_test(cases, refuses_timeout_without_wait);
 	tcase_add_test(cases, refuses_all_else);
 	tcase_add_test(cases, reports_all_and_never_quotes_raw);
 	tcase_add_test(cases, writes_what_it_reads);

@@ -135,7 +135,7 @@ static inline void plane_teardown(void)
 
 struct changed {
 	bool done;
-	struct revision revision;
+	struct revision revision; /* what stands by it */
 	json_t *answer;
 	char selectors[4][64];
 	size_t selectors_len;
@@ -147,7 +147,7 @@ static inline void on_changed(const struct change_result *result, void *context)
 
 	ck_assert_msg(result->code == 0, "change: %s %s", result->error.text,
 	              result->findings.count > 0 ? result->findings.items[0].detail : "");
-	changed->revision = result->revision.revision;
+	changed->revision = result->standing;
 	changed->answer = result->answer == NULL ? NULL : json_incref(result->answer);
 	for (size_t i = 0; i < result->selectors_len && i < ARRAY_LEN(changed->selectors); i++)
 		snprintf(changed->selectors[changed->selectors_len++], 64, "%s", result->selectors[i]);

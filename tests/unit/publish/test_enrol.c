@@ -140,6 +140,22 @@ START_TEST(test_expired)
 }
 END_TEST
 
+/* Its clock is ahead of ours: to the agent the certificate has expired, to us it has not. */
+START_TEST(test_renew_instead_of_hello)
+{
+	struct peer *peer = peer_new("{}");
+
+	peer_connect(peer);
+	peer_renew(peer, peer->key);
+	ck_assert(peer->replied);
+	ck_assert(!peer->refused);
+	peer_leave(peer);
+	peer_follow(peer);
+	ck_assert_uint_eq(peer->welcomes, 1);
+	peer_free(peer);
+}
+END_TEST
+
 START_TEST(test_impostors)
 {
 	struct peer *peer = peer_new("{}");
@@ -212,5 +228,6 @@ END_TEST
 int main(void)
 {
 	return plane_main("enrol", (const TTest *const[]){test_enrol, test_enrol_only, test_enrolment_rate, test_renew,
-	                                                  test_expired, test_impostors, test_revoke, test_replaced, NULL});
+	                                                  test_expired, test_renew_instead_of_hello, test_impostors,
+	                                                  test_revoke, test_replaced, NULL});
 }

@@ -18,19 +18,30 @@ static void on_waited(const struct publisher_waited *result, void *context)
 	waited->agents = json_incref(result->agents);
 }
 
-static struct publisher_wait *wait_for(const struct changed *changed, uint64_t timeout_ms, struct waited *waited)
+/* agent_id: whose labels the change was about, or NULL. */
+static struct publisher_wait *wait_for_agent(const struct changed *changed, const char *agent_id, uint64_t timeout_ms,
+                                             struct waited *waited)
 {
 	const char *selectors[4];
+	struct publisher_wait_for wanted = {.revision = changed->revision,
+	                                    .selectors = selectors,
+	                                    .selectors_len = changed->selectors_len,
+	                                    .agent_id = agent_id,
+	                                    .timeout_ms = timeout_ms};
 	struct publisher_wait *wait;
 
 	*waited = (struct waited){.done = false};
 	for (size_t i = 0; i < changed->selectors_len; i++)
 		selectors[i] = changed->selectors[i];
-	wait = publisher_wait_start(plane.publisher, changed->revision, selectors, changed->selectors_len, timeout_ms,
-	                            on_waited, waited);
+	wait = publisher_wait_start(plane.publisher, &wanted, on_waited, waited);
 	ck_assert_ptr_nonnull(wait);
 	ck_assert(!waited->done); /* never from inside */
 	return wait;
+}
+
+static struct publisher_wait *wait_for(const struct changed *changed, uint64_t timeout_ms, struct waited *waited)
+{
+	return wait_for_agent(changed, NULL, timeout_ms, waited);
 }
 
 static const char *state_of(const struct waited *waited, const char *id)
@@ -197,6 +208,56 @@ START_TEST(test_revoked)
 }
 END_TEST
 
+/* The second time it changes nothing, and is waited for all the same. */
+START_TEST(test_asked_again)
+{
+	struct peer *peer = following("{}");
+	struct changed first, again;
+	struct waited waited;
+
+	peer->mute = true;
+	first = put_upstream("u1", "{}", 80);
+	UNTIL(peer->updates == 2);
+	put_upstream("u2", "{\"env\": \"elsewhere\"}", 80); /* the head goes on */
+	again = put_upstream("u1", "{}", 80);
+	ck_assert_int_eq(revision_compare(again.revision, first.revision), 0);
+	wait_for(&again, 5000, &waited);
+	linger(100);
+	ck_assert(!waited.done);
+	peer_ack(peer, peer->begun);
+	UNTIL(waited.done);
+	ck_assert_int_eq(waited.state, PUBLISHER_WAIT_ACKED);
+	ck_assert_str_eq(state_of(&waited, peer->id), "acked");
+	json_decref(waited.agents);
+	peer_free(peer);
+}
+END_TEST
+
+START_TEST(test_labels)
+{
+	struct peer *a = following("{\"env\": \"test\"}"), *b = following("{\"env\": \"test\"}");
+	struct changed changed;
+	struct waited waited;
+
+	put_upstream("u1", "{\"env\": \"prod\"}", 80);
+	a->mute = true;
+	changed = change(CHANGE_PATCH, KIND_AGENT, a->id, "{\"labels\": {\"env\": \"prod\"}}");
+	json_decref(changed.answer);
+	wait_for_agent(&changed, a->id, 5000, &waited);
+	UNTIL(a->updates == 2);
+	linger(100);
+	ck_assert(!waited.done);
+	peer_ack(a, a->begun);
+	UNTIL(waited.done);
+	ck_assert_int_eq(waited.state, PUBLISHER_WAIT_ACKED);
+	ck_assert_str_eq(state_of(&waited, a->id), "acked");
+	ck_assert_str_eq(state_of(&waited, b->id), "none");
+	json_decref(waited.agents);
+	peer_free(a);
+	peer_free(b);
+}
+END_TEST
+
 START_TEST(test_cancel_and_close)
 {
 	struct peer *peer = following("{}");
@@ -219,5 +280,6 @@ END_TEST
 int main(void)
 {
 	return plane_main("wait", (const TTest *const[]){test_nobody, test_acked, test_refused, test_timeout, test_away,
-	                                                 test_revoked, test_cancel_and_close, NULL});
+	                                                 test_revoked, test_asked_again, test_labels,
+	                                                 test_cancel_and_close, NULL});
 }
