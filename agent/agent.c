@@ -9,9 +9,9 @@
  * does not end the agent. */
 #include "agent.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "cache/cache.h"
-#include "cache/file.h"
 #include "crypto/crypto.h"
 #include "crypto/seal.h"
 #include "proxy/proxy.h"
@@ -171,6 +171,14 @@ static void publish(struct snapshot *snapshot, void *owner)
 	report_soon(agent);
 }
 
+static void before_ack(void *owner)
+{
+	struct agent *agent = owner;
+
+	if (agent->degraded.changed)
+		send_report(agent);
+}
+
 /* --- events of the link --- */
 
 static void on_greet(void *owner)
@@ -273,6 +281,27 @@ static int replace_cache(struct agent *agent, struct error *why)
 	return cache_replace_damaged(damaged, agent->fingerprint, &agent->cache, &agent->start, why);
 }
 
+static int load_cached(struct agent *agent, struct snapshot **ret, struct error *err)
+{
+	CLEANUP(snapshot_free) struct snapshot *snapshot = NULL;
+	int r = restore_snapshot(agent->cache, &agent->start, &agent->context, &snapshot, err), settled;
+
+	if (agent->start.fell_back && r != E_NOMEM) {
+		if (r < 0)
+			log_event(LOG_ERROR, "the snapshot before is not whole; serving on with what came after it", LOG_ERR(err));
+		settled = cache_settle(agent->cache, r == 0, &agent->start, err);
+		if (settled < 0)
+			return settled;
+		if (!agent->start.fell_back) {
+			snapshot = snapshot_free(snapshot);
+			r = restore_snapshot(agent->cache, &agent->start, &agent->context, &snapshot, err);
+		}
+	}
+	if (r == 0)
+		*ret = TAKE_PTR(snapshot);
+	return r;
+}
+
 static int serve_cached(struct agent *agent, struct error *err)
 {
 	struct snapshot *snapshot = NULL;
@@ -280,7 +309,7 @@ static int serve_cached(struct agent *agent, struct error *err)
 
 	if (agent->start.current.number == 0)
 		return 0;
-	r = restore_snapshot(agent->cache, &agent->start, &agent->context, &snapshot, err);
+	r = load_cached(agent, &snapshot, err);
 	if (r == E_NOMEM)
 		return r;
 	if (r < 0)
@@ -302,6 +331,7 @@ static int start_apply(struct agent *agent, struct error *err)
 	                                              .reconnect = reconnect,
 	                                              .current = current_snapshot,
 	                                              .publish = publish,
+	                                              .before_ack = before_ack,
 	                                              .owner = agent}};
 
 	return apply_start(&config, &agent->apply, err);
@@ -326,6 +356,20 @@ static int start_status(struct agent *agent, struct error *err)
 	return r < 0 ? error_prefix(err, r, "--status-listen") : 0;
 }
 
+/* Who is not enrolled needs a join token: without one it ends here and now, unless it has something to serve. */
+static int check_token(struct agent *agent, struct error *err)
+{
+	CLEANUP(join_token_wipe) struct join_token token = {0};
+	struct error why = ERROR_NULL;
+
+	if (identity_is_enrolled(agent->identity) || join_token_read(agent->config.token_path, &token, &why) == 0)
+		return 0;
+	if (proxy_snapshot(agent->proxy) == NULL)
+		return error_set(err, E_INVALID, "%s", why.text);
+	log_event(LOG_ERROR, "not enrolled; serving the cache until there is a join token", LOG_ERR(&why));
+	return 0;
+}
+
 /* Without an identity that can be read the agent serves on, unconnected. */
 static int start_link(struct agent *agent, struct error *err)
 {
@@ -340,11 +384,12 @@ static int start_link(struct agent *agent, struct error *err)
 	                                              .on_disconnected = on_disconnected,
 	                                              .owner = agent}};
 
+	int r;
+
 	if (agent->identity == NULL)
 		return 0;
-	if (!identity_is_enrolled(agent->identity) && agent->config.token_path == NULL)
-		return error_set(err, E_NOT_FOUND, "this agent is not enrolled: --join-token-file is needed");
-	return link_start(&config, &agent->link, err);
+	r = check_token(agent, err);
+	return r == 0 ? link_start(&config, &agent->link, err) : r;
 }
 
 static int open_identity(struct agent *agent, struct error *err)

@@ -105,9 +105,13 @@ static void on_marked(struct apply *apply)
 	apply->counters.last_applied = (uint64_t)time(NULL);
 	if (revision_compare(apply->config.high_water, apply->marking) < 0)
 		apply->config.high_water = apply->marking;
+	if (revision_compare(apply->config.crashed, apply->marking) <= 0)
+		apply->config.crashed = (struct revision){0, 0}; /* overcome, as the cache has it */
 	set_state(apply, APPLY_IDLE);
 	uv_timer_start(&apply->expire_timer, on_expire, APPLY_BEFORE_MS, 0);
 	log_event(LOG_INFO, "applied", LOG_U64("epoch", apply->marking.epoch), LOG_U64("revision", apply->marking.number));
+	if (apply->owes_ack && apply->config.ports.before_ack != NULL)
+		apply->config.ports.before_ack(apply->config.ports.owner);
 	if (apply->owes_ack)
 		on_send_failure(apply, announce_ack(&apply->sender, apply->marking, &err), &err);
 	apply->owes_ack = false;

@@ -31,6 +31,7 @@ struct apply_ports {
 	const struct snapshot *(*current)(void *owner);          /* borrowed; NULL: none */
 	void (*publish)(struct snapshot *snapshot, void *owner); /* takes it over */
 	void *owner;
+	void (*before_ack)(void *owner); /* sends what the ACK must not overtake: what the swap has degraded; NULL: nothing */
 };
 
 struct apply_config {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync/identity.h"
 
+#include "base/file.h"
 #include "base/secret.h"
-#include "cache/file.h"
 #include "crypto/authority.h"
 #include "crypto/cert.h"
 #include "crypto/crypto.h"
@@ -52,7 +52,7 @@ static int read_key(const struct identity *identity, const char *name, EVP_PKEY 
 	int r;
 
 	make_path(identity, name, path);
-	r = file_read(path, FILE_MAX, &der, err);
+	r = file_load(path, FILE_MAX, &der, err);
 	if (r == E_NOT_FOUND)
 		return 0;
 	if (r == 0)
@@ -72,7 +72,7 @@ static int read_certificate(const struct identity *identity, const char *name, X
 	int r;
 
 	make_path(identity, name, path);
-	r = file_read(path, FILE_MAX, &pem, err);
+	r = file_load(path, FILE_MAX, &pem, err);
 	if (r == E_NOT_FOUND)
 		return 0;
 	if (r == 0)
@@ -89,7 +89,7 @@ static int write_key(const struct identity *identity, const char *name, EVP_PKEY
 	if (r < 0)
 		return r;
 	make_path(identity, name, path);
-	return file_replace(path, BYTES(der->data, der->len), err);
+	return file_replace(path, 0600, BYTES(der->data, der->len), err);
 }
 
 static int write_certificate(const struct identity *identity, const char *name, X509 *certificate, struct error *err)
@@ -104,7 +104,7 @@ static int write_certificate(const struct identity *identity, const char *name, 
 	if (pem.failed)
 		return error_nomem(err);
 	make_path(identity, name, path);
-	return file_replace(path, BYTES(pem.data, pem.len), err);
+	return file_replace(path, 0600, BYTES(pem.data, pem.len), err);
 }
 
 static bool is_pair(const struct pair *pair)

@@ -33,6 +33,7 @@ struct join_token {
 
 int join_token_parse(const char *text, struct join_token *ret,
                      struct error *err) MUST_USE; /* E_SYNTAX; never quotes it */
+/* path NULL: none was given, E_NOT_FOUND. As above; E_IO, E_TOO_LARGE. */
 int join_token_read(const char *path, struct join_token *ret, struct error *err) MUST_USE;
 void join_token_wipe(struct join_token *token);
 DEFINE_CLEANUP_VALUE(struct join_token, join_token_wipe);

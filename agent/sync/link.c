@@ -172,7 +172,6 @@ static int make_tls(struct link *link, struct channel_tls **ret, struct error *e
 	static const char *const enroll[] = {CHANNEL_ALPN_ENROLL, NULL}, *const sync[] = {CHANNEL_ALPN, NULL};
 	const struct identity *identity = link->config.identity;
 	struct channel_tls_config config = {.server = false, .alpn = sync};
-	int r;
 
 	link->uses_next = identity_has_next(identity) && !link->avoid_next;
 	link->renew_sent = false;
@@ -182,11 +181,6 @@ static int make_tls(struct link *link, struct channel_tls **ret, struct error *e
 		config.ca = identity_ca(identity);
 		return channel_tls_new(&config, ret, err);
 	}
-	if (link->config.token_path == NULL)
-		return error_set(err, E_NOT_FOUND, "not enrolled, and no join token file was given");
-	r = join_token_read(link->config.token_path, &link->token, err);
-	if (r < 0)
-		return r;
 	config.alpn = enroll;
 	config.ca_sha256 = link->token.ca_sha256;
 	return channel_tls_new(&config, ret, err);
@@ -227,12 +221,21 @@ static void on_dialled(int fd, const struct error *why, void *owner)
 	wait_and_retry(link);
 }
 
+/* Again for each attempt: one that was refused can be replaced. */
+static int read_token(struct link *link, struct error *err)
+{
+	if (identity_is_enrolled(link->config.identity))
+		return 0;
+	return join_token_read(link->config.token_path, &link->token, err);
+}
+
 static void connect_now(struct link *link)
 {
 	const struct link_address *address = current_address(link);
 	struct error err = ERROR_NULL;
 
-	if (dial_start(link->config.loop, address->host, address->port, on_dialled, link, &link->dial, &err) == 0) {
+	if (read_token(link, &err) == 0 &&
+	    dial_start(link->config.loop, address->host, address->port, on_dialled, link, &link->dial, &err) == 0) {
 		link_set_state(link, LINK_DIALING);
 		return;
 	}

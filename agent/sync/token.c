@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The join token's text form. */
+#include "base/file.h"
 #include "base/secret.h"
-#include "cache/file.h"
 #include "model/kind.h"
 #include "sync/identity.h"
 
 #include <string.h>
 
 #define PREFIX "tlsplane1."
+#define TOKEN_FILE_MAX 1024
 
 static int base64url_value(char c)
 {
@@ -93,8 +94,11 @@ int join_token_parse(const char *text, struct join_token *ret, struct error *err
 int join_token_read(const char *path, struct join_token *ret, struct error *err)
 {
 	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
-	int r = file_read(path, 1024, &text, err);
+	int r;
 
+	if (path == NULL)
+		return error_set(err, E_NOT_FOUND, "this agent is not enrolled: --join-token-file is needed");
+	r = file_load(path, TOKEN_FILE_MAX, &text, err);
 	if (r == 0 && buf_cstr(&text) == NULL)
 		r = error_nomem(err);
 	if (r == 0)

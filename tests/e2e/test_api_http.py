@@ -131,6 +131,13 @@ class TestBodies:
                                "Content-Type: application/json\r\nContent-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n".encode())
             assert status_of(connection.recv(4096)) == 413
 
+    def test_no_body_where_none_is_taken(self, shared_api):
+        shared_api.put(self.PATH, self.GOOD).expect(200, 201)
+        for method in ("GET", "DELETE"):
+            answer = shared_api.call(method, self.PATH, b'{"nodes": {}}')
+            assert answer.status == 400 and b"no body" in answer.body, answer
+        shared_api.delete(self.PATH).expect(200)
+
     def test_content_type(self, shared_api):
         assert shared_api.put(self.PATH, self.GOOD, headers={"Content-Type": "text/xml"}).status == 415
         shared_api.put(self.PATH, self.GOOD, headers={"Content-Type": "application/json; charset=utf-8"}).expect(201)

@@ -78,6 +78,8 @@ def test_conditions(shared_api, document, kind):
     assert shared_api.delete(path, headers={"If-Match": '"1-999999"'}).status == 412
     second = shared_api.put(path, document(kind, 2), headers={"If-Match": created.etag}).expect(200)
     assert shared_api.put(path, document(kind, 3), headers={"If-Match": created.etag}).status == 412
+    assert shared_api.patch(path, {"desc": "x"}, headers={"If-None-Match": "*"}).status == 412
+    assert shared_api.post(path.rsplit("/", 1)[0], document(kind, 4), headers={"If-Match": "*"}).status == 400
     assert shared_api.get(path, headers={"If-None-Match": second.etag}).status == 304
     assert shared_api.get(path, headers={"If-None-Match": created.etag}).status == 200
     shared_api.delete(path, headers={"If-Match": f'"1-999999", {second.etag}'}).expect(200, 204)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control plane and agents apart and together again: deaths, restored databases, label changes."""
 import shutil
+import socket
 import threading
+import time
 
 from harness import tls
+from harness.backend import ScriptBackend
 from harness.net import eventually, free_port, is_listening
 from harness.pki import make_key
 from harness.world import serve
@@ -99,9 +102,48 @@ def test_restored_older_database(world, controlplane, agent, backend, ca):
     agent.wait_connected(60)
     eventually(lambda: tls.leaf(port, "r.test") == third.sha256, "the new epoch", 60)
     eventually(lambda: not agent.state().get("diverged"), "no longer diverged")
-    assert controlplane.api.head()[0] == 2
+    assert controlplane.api.head()[0] > 1
     controlplane.restart()
     agent.wait_connected(60).wait_applied()
+
+
+def test_another_history_of_the_same_length(world, controlplane, agent, backend, ca):
+    """The restored store has gone on past the agent's revision before the agent comes back: only the chain hash tells. One agent's
+    word stops nobody else, and a restart of the agent changes nothing."""
+    port, other_port = serve(controlplane, backend), free_port()
+    controlplane.api.put_acked("/v1/ssls/r", ca.issue("r.test").ssl("r.test"))
+    controlplane.daemon.terminate()
+    backup(controlplane, world.tmp / "backup")
+    controlplane.start()
+    agent.wait_connected(60)
+    lost, now = ca.issue("r.test"), ca.issue("r.test")
+    controlplane.api.put_acked("/v1/ssls/r", lost.ssl("r.test"))
+    agent.daemon.terminate()
+    controlplane.daemon.terminate()
+    shutil.rmtree(controlplane.dir)
+    shutil.copytree(world.tmp / "backup", controlplane.dir)
+    controlplane.start()
+    other = world.agent(controlplane, name="other", labels={"n": "2"})
+    controlplane.api.apply(put=[("listeners", "main", {"bind": f"127.0.0.1:{port}", "upstream": "web", "selector": {"n": "1"}}),
+                                ("listeners", "other", {"bind": f"127.0.0.1:{other_port}", "upstream": "web", "selector": {"n": "2"}}),
+                                ("ssls", "r", now.ssl("r.test"))], wait="acked", timeout=30).expect(200)
+    assert controlplane.api.head() > agent.applied()
+    for _ in range(2):
+        agent.start()
+        agent.daemon.wait_log("does not know the state of this agent")
+        eventually(lambda: agent.state().get("diverged"), "marked as diverged")
+        assert tls.fetch(port, "r.test") == ("backend", lost.sha256)
+        assert tls.fetch(other_port, "r.test") == ("backend", now.sha256)
+        agent.daemon.terminate()
+    agent.start()
+    agent.daemon.wait_log("does not know the state of this agent")
+
+    controlplane.api.patch(f"/v1/agents/{agent.id}", {"labels": {"n": "1"}}).expect(200)
+    controlplane.restart("--new-epoch")
+    for one, where in ((agent, port), (other, other_port)):
+        one.wait_connected(60).wait_applied(timeout=60)
+        assert one.applied()[0] > 1 and not one.state()["diverged"]
+        assert tls.fetch(where, "r.test") == ("backend", now.sha256)
 
 
 def test_labels_decide_what_an_agent_holds(world, controlplane, backend, ca):
@@ -174,6 +216,64 @@ def test_several_control_plane_addresses(world, controlplane, backend, ca):
     port = serve(controlplane, backend)
     assert tls.s_client(port, sni="x").body == "backend"
     assert agent.state()["connected"]
+
+
+class Way:
+    """A way to the control plane that can be cut: an address of its own, and every connection on it."""
+
+    def __init__(self, world, to, port=None):
+        self.to, self.open, self.is_cut = to, [], False
+        self.backend = world.add_backend(ScriptBackend(self._forward, port))
+        self.port = self.backend.port
+
+    def _forward(self, near):
+        far = socket.create_connection(("127.0.0.1", self.to))
+        self.open += [near, far]
+        for one, other in ((near, far), (far, near)):
+            one.settimeout(None)
+            threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
+        while not self.is_cut:  # its connection is closed when this returns
+            time.sleep(0.05)
+
+    @staticmethod
+    def _copy(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+        except OSError:
+            pass
+        for one in (source, sink):
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        self.is_cut = True
+        self.backend.close()
+        for one in self.open:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+def test_fail_over_between_addresses(world, controlplane, backend, ca):
+    """The address in use dies: the other is taken at once, and what changed meanwhile comes by delta."""
+    ways = [Way(world, controlplane.channel_port) for _ in range(2)]
+    agent = world.agent(controlplane, "--controlplane", ",".join(f"127.0.0.1:{way.port}" for way in ways))
+    port = serve(controlplane, backend)
+    for turn in range(2):
+        used = next(way for way in ways if f"port={way.port} " in agent.daemon.lines("msg=connected")[-1])
+        connected = len(agent.daemon.lines("msg=connected"))
+        used.cut()
+        pair = ca.issue("f.test")
+        started = time.monotonic()
+        controlplane.api.put("/v1/ssls/f", pair.ssl("f.test")).expect(200, 201)
+        eventually(lambda: len(agent.daemon.lines("msg=connected")) > connected, "the other address")
+        eventually(lambda: tls.leaf(port, "f.test") == pair.sha256, "the change")
+        assert time.monotonic() - started < 5
+        ways[ways.index(used)] = Way(world, controlplane.channel_port, used.port)
 
 
 def test_the_same_identity_twice(world, controlplane, agent):

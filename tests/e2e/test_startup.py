@@ -174,19 +174,58 @@ class TestAgent:
         refused(run_to_exit(world, [AGENT, "--data-dir", world.tmp / "a"]), "controlplane")
 
     @pytest.mark.parametrize("token", [None, "", "x", "tlsplane1.a.b", "tlsplane1.a.b.zz", "tlsplane9.a.b." + "0" * 64])
-    def test_missing_or_malformed_token(self, world, controlplane, token):
-        """It says so and waits: a token that is put there later is taken."""
+    def test_missing_or_malformed_token(self, world, token):
+        """One line, exit code 1, and nobody was called."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.settimeout(0.2)
+            agent = Agent(world, type("Deaf", (), {"channel_port": listening.getsockname()[1]})(), "agent")
+            if token is not None:
+                agent.give_token(token)
+            code, text = agent.run_to_exit()
+            assert code == 1 and text.count("\n") == 1 and f"join token file {agent.token_file}" in text, (code, text)
+            with pytest.raises(TimeoutError):
+                listening.accept()
+
+    def test_token_that_is_a_folder(self, world, controlplane):
         agent = Agent(world, controlplane, "agent")
-        if token is not None:
-            agent.give_token(token)
+        agent.token_file.mkdir()
+        code, text = agent.run_to_exit()
+        assert code == 1 and text.count("\n") == 1 and "join token file" in text, (code, text)
+
+    def test_neither_token_file_nor_identity(self, world, controlplane):
+        code, text = run_to_exit(world, [AGENT, "--data-dir", world.tmp / "a", "--controlplane", "127.0.0.1:1", "--status-listen", "127.0.0.1:0"])
+        assert code == 1 and text.count("\n") == 1 and "join-token-file" in text, (code, text)
+
+    def test_a_refused_token_can_be_replaced(self, world, controlplane):
+        """The token is read again for each attempt: nobody has to restart an agent whose token had expired."""
+        agent = Agent(world, controlplane, "agent")
+        made = controlplane.api.post("/v1/join_tokens", {"ttl": 60}).expect(201).json
+        controlplane.api.delete(f"/v1/join_tokens/{made['id']}").expect(200, 204)
+        agent.give_token(made["token"])
         agent.start()
-        agent.daemon.wait_log("join token file")
+        agent.daemon.wait_log("refused: ")
         agent.give_token(controlplane.join_token())
         agent.wait_connected(40)
 
-    def test_neither_token_file_nor_identity(self, world, controlplane):
-        refused(run_to_exit(world, [AGENT, "--data-dir", world.tmp / "a", "--controlplane", "127.0.0.1:1", "--status-listen", "127.0.0.1:0"]),
-                "join-token-file")
+    def test_cache_without_an_identity_is_served(self, world, controlplane, agent, ca):
+        """The identity's files are lost and no token is left: what it has is served, and a token that comes enrols it again."""
+        from harness import tls
+        from harness.world import serve
+        port = serve(controlplane, world.backend())
+        pair = ca.issue("orphan.test")
+        controlplane.api.put_acked("/v1/ssls/orphan", pair.ssl("orphan.test"))
+        before = agent.id
+        agent.daemon.terminate()
+        for name in ("agent.crt", "agent.key", "ca.crt"):
+            (agent.dir / name).unlink()
+        agent.token_file.unlink()
+        agent.start()
+        agent.daemon.wait_log("not enrolled; serving the cache")
+        assert tls.fetch(port, "orphan.test") == ("backend", pair.sha256)
+        agent.give_token(controlplane.join_token())
+        agent._id = None
+        agent.wait_connected(40)
+        assert agent.id != before
 
     @pytest.mark.parametrize("workers", ["0", "x", "-1", "100000"])
     def test_workers(self, world, controlplane, workers):

@@ -40,6 +40,7 @@ static void load(struct fixture *fixture)
 	struct snapshot_builder *builder = sample_builder(&fixture->world, NULL, fixture->start.current.number);
 
 	ck_assert_int_eq(cache_load(fixture->cache, put_loaded, builder, NULL), 0);
+	ck_assert_int_eq(cache_settle(fixture->cache, true, &fixture->start, NULL), 0);
 	fixture->snapshot = sample_finish(builder);
 }
 
@@ -295,6 +296,43 @@ START_TEST(third_death_of_current_falls_back)
 }
 END_TEST
 
+START_TEST(fall_back_to_what_is_not_whole_is_undone)
+{
+	struct fixture fixture;
+	struct error err = ERROR_NULL;
+
+	set_up(&fixture);
+	load(&fixture);
+	apply(&fixture, 1, "old", STEP_MARKED);
+	apply(&fixture, 2, "new", STEP_MARKED);
+	forget(&fixture);
+	for (int i = 0; i < 3; i++)
+		die_at_start(&fixture);
+	for (int i = 0; i < 2; i++) { /* at each start that would fall back */
+		open_cache(&fixture);
+		ck_assert(fixture.start.fell_back);
+		ck_assert_uint_eq(fixture.start.current.number, 1);
+		ck_assert_int_eq(cache_settle(fixture.cache, false, &fixture.start, &err), 0);
+		ck_assert(!fixture.start.fell_back);
+		ck_assert_uint_eq(fixture.start.crashed.number, 0);
+		load(&fixture);
+		expect(&fixture, 2, "new");
+		ck_assert_int_eq(cache_check_attempt(fixture.cache, (struct revision){1, 2}, NULL), 0);
+		forget(&fixture);
+	}
+	/* It goes on from there, and a death before it is settled changes nothing. */
+	open_cache(&fixture);
+	fixture.cache = cache_close(fixture.cache);
+	open_cache(&fixture);
+	ck_assert_int_eq(cache_settle(fixture.cache, false, &fixture.start, &err), 0);
+	load(&fixture);
+	apply(&fixture, 3, "newer", STEP_MARKED);
+	restart(&fixture);
+	expect(&fixture, 3, "newer");
+	tear_down(&fixture);
+}
+END_TEST
+
 START_TEST(orderly_ends_and_long_lives_are_no_deaths)
 {
 	struct fixture fixture;
@@ -541,6 +579,7 @@ END_TEST
 
 UNIT_MAIN("cache/cache", what_was_written_is_loaded, death_at_each_step_leaves_old_or_new,
           second_death_with_a_candidate_bars_the_revision, third_death_of_current_falls_back,
-          orderly_ends_and_long_lives_are_no_deaths, nothing_before_means_no_fall_back,
-          lost_objects_are_gone_from_the_bytes, full_disk_refuses_and_mends, mark_may_be_called_again,
-          damage_is_set_aside, another_keyring_or_release_is_set_aside, older_file_under_the_high_water_mark_is_noticed)
+          fall_back_to_what_is_not_whole_is_undone, orderly_ends_and_long_lives_are_no_deaths,
+          nothing_before_means_no_fall_back, lost_objects_are_gone_from_the_bytes, full_disk_refuses_and_mends,
+          mark_may_be_called_again, damage_is_set_aside, another_keyring_or_release_is_set_aside,
+          older_file_under_the_high_water_mark_is_noticed)
