@@ -2,10 +2,13 @@
 /* Load for the handshake benchmark: a backend and a number of client threads in one process (to be pinned to another core than the
  * server under test), and the server's CPU time around the run.
  *
- *   load --port P --backend-port B --connections N --threads T [--plain] [--sni NAME] [--tls12] [--resume] PID...
+ *   load --port P --backend-port B --connections N --threads T [--plain] [--think US] [--sni NAME] [--random-names N] [--tls12] PID...
  *
  * Each connection: connect, full TLS 1.3 handshake (no resumption), a small request, the answer, close. Prints one JSON object:
  * connections, failures, seconds of wall time, and microseconds of CPU of the given processes (all their threads) per connection.
+ * --think: CPU that a client burns before each connection, so that a plain run offers a server the same rate as a TLS run whose clients are
+ * busy with their own handshakes: a server that is never idle pays no wake-ups.
+ *
  * The backend answers every connection with 128 bytes and closes. Nothing but 127.0.0.1 is ever contacted. */
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -31,8 +34,8 @@ struct run {
 	int threads;
 	bool plain;
 	const char *sni;
-	const char *sni_format; /* with one %ld: a random name among sni_count */
-	long sni_count;
+	long sni_count; /* > 0: a random name among n0.SNI, n1.SNI... */
+	long think_us;
 	SSL_CTX *ctx;
 	atomic_long next, failures;
 	pid_t pids[PIDS_MAX];
@@ -119,14 +122,34 @@ static bool exchange_tls(struct run *run, int fd, unsigned *seed)
 	return got == ANSWER_LEN;
 }
 
+static double thread_cpu_us(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (double)used.tv_sec * 1e6 + (double)used.tv_nsec * 1e-3;
+}
+
+static void think(long us)
+{
+	double until = thread_cpu_us() + (double)us;
+
+	while (us > 0 && thread_cpu_us() < until)
+		;
+}
+
 static void *client_main(void *argument)
 {
 	struct run *run = argument;
 	unsigned seed = (unsigned)(uintptr_t)&seed;
 
 	while (atomic_fetch_sub(&run->next, 1) > 0) {
-		int fd = connect_to(run->port);
-		bool ok = fd >= 0 && (run->plain ? exchange_plain(fd) : exchange_tls(run, fd, &seed));
+		int fd;
+		bool ok;
+
+		think(run->think_us);
+		fd = connect_to(run->port);
+		ok = fd >= 0 && (run->plain ? exchange_plain(fd) : exchange_tls(run, fd, &seed));
 
 		if (!ok)
 			atomic_fetch_add(&run->failures, 1);
@@ -174,6 +197,7 @@ static void parse(struct run *run, int argc, char **argv, bool *tls12)
 	static const struct option options[] = {
 	    {"port", 1, NULL, 'p'},   {"backend-port", 1, NULL, 'b'}, {"connections", 1, NULL, 'n'}, {"threads", 1, NULL, 't'},
 	    {"plain", 0, NULL, 'P'},  {"sni", 1, NULL, 's'},          {"tls12", 0, NULL, '2'},       {"random-names", 1, NULL, 'r'},
+	    {"think", 1, NULL, 'T'},
 	    {NULL, 0, NULL, 0},
 	};
 	int option;
@@ -200,6 +224,9 @@ static void parse(struct run *run, int argc, char **argv, bool *tls12)
 			break;
 		case 'r':
 			run->sni_count = strtol(optarg, NULL, 10);
+			break;
+		case 'T':
+			run->think_us = strtol(optarg, NULL, 10);
 			break;
 		case '2':
 			*tls12 = true;
