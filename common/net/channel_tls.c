@@ -150,6 +150,7 @@ static int demand_alpn(SSL *ssl, int *alert, void *context)
 
 	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &data, &len) == 1)
 		return SSL_CLIENT_HELLO_SUCCESS;
+	((struct tls_stream *)SSL_get_app_data(ssl))->refusal = "it asks for no protocol (ALPN)";
 	*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
 	return SSL_CLIENT_HELLO_ERROR;
 }

@@ -120,6 +120,8 @@ static int stream_error(const struct tls_stream *stream, struct error *err)
 		return error_set(err, E_UNAUTHENTICATED, "the peer's certificate is refused: %s",
 		                 stream->refusal != NULL ? stream->refusal
 		                                         : X509_verify_cert_error_string(SSL_get_verify_result(stream->ssl)));
+	if (reason == SSL_R_CALLBACK_FAILED && stream->refusal != NULL)
+		return error_set(err, E_CRYPTO, "the peer is refused: %s", stream->refusal);
 	if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
 		return error_set(err, E_UNAUTHENTICATED, "the peer showed no certificate");
 	if (reason > SSL_AD_REASON_OFFSET) {

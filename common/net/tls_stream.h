@@ -15,8 +15,7 @@ struct tls_stream {
 	struct bytes in;      /* borrowed, set by the owner before a call; what is left is not yet taken */
 	struct buf out;       /* for the socket; the owner takes it away */
 	bool peer_is_expired; /* its certificate is, and that was let pass */
-	const char
-	    *refusal; /* static: why our own rules refused the peer's certificate; NULL: OpenSSL's verify result says */
+	const char *refusal;  /* static: why our own rules refused the peer or its certificate; NULL: OpenSSL says */
 };
 
 /* The BIO's method; freed with BIO_meth_free, after the streams that use it. NULL without memory. */
