@@ -106,7 +106,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-		if (listener->handshakes >= LISTENER_HANDSHAKES_MAX) {
+		if (listener_is_full(listener)) {
 			set_accepting(listener, false);
 			return;
 		}
@@ -128,7 +128,7 @@ static void set_accepting(struct listener *listener, bool accepting)
 
 static void resume_if_free(struct listener *listener, uint64_t now)
 {
-	if (listener->handshakes >= LISTENER_HANDSHAKES_MAX || now < listener->resume_at)
+	if (listener_is_full(listener) || now < listener->resume_at)
 		return;
 	listener->resume_at = 0;
 	set_accepting(listener, true);
@@ -173,6 +173,11 @@ void listener_close(struct listener *listener)
 	uv_close((uv_handle_t *)&listener->poll, on_poll_closed);
 	close(listener->fd);
 	listener->fd = -1;
+}
+
+bool listener_is_full(const struct listener *listener)
+{
+	return listener->handshakes >= LISTENER_HANDSHAKES_MAX;
 }
 
 void listener_on_handshake_done(struct listener *listener)

@@ -12,6 +12,7 @@
 
 #define LISTENER_HANDSHAKES_MAX 256
 #define LISTENER_HANDSHAKE_MS 10000
+#define LISTENER_STALL_MS 1000 /* with all places taken, a handshake older than this makes room */
 #define LISTENER_ENROLMENTS_PER_SECOND 50
 
 struct publisher;
@@ -31,6 +32,7 @@ struct listener {
 int listener_open(struct listener *listener, struct publisher *publisher, const char *host, uint16_t port,
                   struct error *err) MUST_USE;
 void listener_close(struct listener *listener);
+bool listener_is_full(const struct listener *listener);
 void listener_on_handshake_done(struct listener *listener); /* or failed */
 void listener_on_tick(struct listener *listener, uint64_t now);
 /* May one more agent enrol now? Else *ret_retry_ms says when to come back. */

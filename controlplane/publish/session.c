@@ -266,6 +266,7 @@ int session_start(struct publisher *publisher, int fd, struct error *err)
 	session->publisher = publisher;
 	session->state = SESSION_OPENING;
 	session->in_handshake = true;
+	session->opened_at = uv_now(publisher->loop);
 	rc = channel_start(publisher->loop, fd, publisher->tls, LISTENER_HANDSHAKE_MS, &events, session, &session->channel,
 	                   err);
 	if (rc < 0) {
@@ -310,11 +311,21 @@ static bool is_silent(const struct session *session, uint64_t now)
 	return session->heartbeat_at != 0 && session->flight == NULL && now > session->heard_at + limit;
 }
 
+/* Peers that only connect must not keep agents out for as long as a handshake may take. */
+static bool is_in_the_way(const struct session *session, uint64_t now)
+{
+	return session->state == SESSION_OPENING && session->in_handshake &&
+	       listener_is_full(&session->publisher->listener) && now - session->opened_at >= LISTENER_STALL_MS;
+}
+
 void session_on_tick(struct session *session, uint64_t now)
 {
 	struct error err = ERROR_NULL;
 
-	if (session->deadline != 0 && now >= session->deadline) {
+	if (is_in_the_way(session, now)) {
+		(void)error_set(&err, E_TIMEOUT, "handshake stalled while others wait");
+		session_close(session, &err);
+	} else if (session->deadline != 0 && now >= session->deadline) {
 		on_deadline(session);
 	} else if (is_silent(session, now)) {
 		(void)error_set(&err, E_TIMEOUT, "two heartbeats missed");

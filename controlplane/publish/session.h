@@ -53,6 +53,7 @@ struct session {
 	struct session_request *request; /* to the change engine, unanswered */
 
 	uint64_t backoff_ms;
+	uint64_t opened_at;    /* loop milliseconds */
 	uint64_t deadline;     /* loop milliseconds: of the state; 0: none. BACKOFF: next try */
 	uint64_t heard_at;     /* last message of the peer */
 	uint64_t heartbeat_at; /* next one of ours; 0: not yet */

@@ -58,6 +58,26 @@ START_TEST(test_admission)
 }
 END_TEST
 
+/* Peers that only connect hold every place; an agent gets in long before their handshakes' time is over. */
+START_TEST(test_silent_crowd)
+{
+	int fds[LISTENER_HANDSHAKES_MAX];
+	struct peer *peer = peer_new("{}");
+	uint64_t start;
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = dial();
+	UNTIL(plane.publisher->listener.handshakes == LISTENER_HANDSHAKES_MAX);
+	start = uv_now(&plane.loop);
+	peer_follow(peer);
+	ck_assert_uint_eq(peer->welcomes, 1);
+	ck_assert_uint_lt(uv_now(&plane.loop) - start, LISTENER_HANDSHAKE_MS / 2);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	peer_free(peer);
+}
+END_TEST
+
 START_TEST(test_port_taken)
 {
 	struct publisher_config config = {.loop = &plane.loop,
@@ -79,5 +99,5 @@ END_TEST
 
 int main(void)
 {
-	return plane_main("scale", (const TTest *const[]){test_encode_once, test_admission, test_port_taken, NULL});
+	return plane_main("scale", (const TTest *const[]){test_encode_once, test_admission, test_silent_crowd, test_port_taken, NULL});
 }
