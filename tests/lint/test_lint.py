@@ -30,7 +30,8 @@ OPENAPI = "paths:\n  /healthz: {get: {}}\n  /v1/ssls: {get: {}, parameters: []}\
 @pytest.fixture
 def tree(tmp_path):
     """A clean tree: the README's table, a folder per row, no code."""
-    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8").split("`controlplane/controlplane.c`")[0])
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Architecture")[1].split("`controlplane/controlplane.c`")[0]
+    (tmp_path / "README.md").write_text(table)
     write(tmp_path, "tests/lint/layers.py", "", header="# SPDX-License-Identifier: Apache-2.0\n")
     for folder in layers.TABLE:
         (tmp_path / folder).mkdir(parents=True)
