@@ -60,7 +60,7 @@ static struct revision revision_of(const struct snapshot *snapshot)
 }
 
 int announce_hello(const struct sender *sender, const struct snapshot *snapshot, struct revision high_water,
-                   struct revision crashed, struct error *err)
+                   struct revision crashed, bool not_durable, struct error *err)
 {
 	CLEANUP(digest_fields_deinit) struct digest_fields fields = {0};
 	Tlsplane__Hello hello = TLSPLANE__HELLO__INIT;
@@ -86,6 +86,7 @@ int announce_hello(const struct sender *sender, const struct snapshot *snapshot,
 	hello.has_crashed_epoch = hello.has_crashed_revision = crashed.number > 0;
 	hello.crashed_epoch = crashed.epoch;
 	hello.crashed_revision = crashed.number;
+	hello.has_not_durable = hello.not_durable = not_durable;
 	return sender->send(TLSPLANE__MESSAGE_TYPE__MESSAGE_HELLO, &hello.base, sender->owner, err);
 }
 

@@ -18,7 +18,7 @@ struct sender {
 
 /* snapshot NULL: holds nothing. */
 int announce_hello(const struct sender *sender, const struct snapshot *snapshot, struct revision high_water,
-                   struct revision crashed, struct error *err) MUST_USE;
+                   struct revision crashed, bool not_durable, struct error *err) MUST_USE;
 int announce_heartbeat(const struct sender *sender, const struct snapshot *snapshot, bool not_durable,
                        struct error *err) MUST_USE;
 int announce_ack(const struct sender *sender, struct revision revision, struct error *err) MUST_USE;

@@ -352,7 +352,10 @@ void apply_on_greet(struct apply *apply)
 	struct error err = ERROR_NULL;
 
 	on_send_failure(
-	    apply, announce_hello(&apply->sender, current, apply->config.high_water, apply->config.crashed, &err), &err);
+	    apply,
+	    announce_hello(&apply->sender, current, apply->config.high_water, apply->config.crashed,
+	                   apply->counters.not_durable, &err),
+	    &err);
 }
 
 void apply_on_beat(struct apply *apply)

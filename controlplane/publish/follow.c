@@ -93,10 +93,12 @@ void session_review(struct session *session)
 		session_enter(session, SESSION_IDLE);
 	if (session->state != SESSION_IDLE)
 		return;
-	if (holding_is_current(&session->holding))
-		set_applied(session, session->publisher->selectors.head.revision);
-	else
-		publisher_make_ready(session->publisher, session);
+	if (holding_is_current(&session->holding)) {
+		if (!session->agent->not_durable) /* else its heartbeat will tell */
+			set_applied(session, session->publisher->selectors.head.revision);
+		return;
+	}
+	publisher_make_ready(session->publisher, session);
 }
 
 void session_want(struct session *session, struct selector *selector)

@@ -344,7 +344,9 @@ void session_on_hello(struct session *session, const ProtobufCMessage *message)
 		session_fail(session, &err);
 		return;
 	}
-	session->agent->applied = (struct revision){hello->epoch, hello->revision};
+	session->agent->not_durable = hello->has_not_durable && hello->not_durable;
+	if (!session->agent->not_durable)
+		session->agent->applied = (struct revision){hello->epoch, hello->revision};
 	session->heartbeat_at = uv_now(publisher->loop) + publisher_jitter(publisher->heartbeat_ms);
 	agent_touch(&publisher->agents, session->agent);
 	if (diverged)

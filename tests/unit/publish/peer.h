@@ -22,6 +22,7 @@ struct peer {
 
 	/* How it behaves. */
 	bool mute;      /* answers no update */
+	bool not_durable; /* says so in its Hello */
 	unsigned wrong; /* so often it claims that digests are wrong */
 	unsigned nacks; /* so many updates are refused */
 
@@ -258,6 +259,7 @@ static inline void peer_hello(struct peer *peer)
 	hello.agent_version = (char *)"0.1";
 	hello.openssl_version = (char *)"3.0";
 	hello.hostname = (char *)"host\n1";
+	hello.has_not_durable = hello.not_durable = peer->not_durable;
 	hello.epoch = peer->at.epoch;
 	hello.revision = peer->at.number;
 	hello.chain = (ProtobufCBinaryData){DIGEST_LEN, peer->chain.bytes};

@@ -164,6 +164,33 @@ START_TEST(test_timeout)
 }
 END_TEST
 
+/* It comes back with what it serves and could not make durable yet: not acked before it says that it could. */
+START_TEST(test_away_and_not_durable)
+{
+	struct peer *peer = following("{}");
+	struct changed changed;
+	struct waited waited;
+
+	peer->mute = true;
+	changed = put_upstream("u1", "{}", 80);
+	wait_for(&changed, 5000, &waited);
+	UNTIL(peer->updates == 2);
+	peer->at = peer->high = peer->begun;
+	peer->chain = peer->begun_chain;
+	peer_leave(peer);
+	peer->not_durable = true;
+	peer_follow(peer);
+	linger(100);
+	ck_assert(!waited.done);
+	ck_assert(!status_bool(peer, "durable"));
+	peer_heartbeat(peer);
+	UNTIL(waited.done);
+	ck_assert_int_eq(waited.state, PUBLISHER_WAIT_ACKED);
+	json_decref(waited.agents);
+	peer_free(peer);
+}
+END_TEST
+
 /* It may come back in time. */
 START_TEST(test_away)
 {
@@ -279,7 +306,8 @@ END_TEST
 
 int main(void)
 {
-	return plane_main("wait", (const TTest *const[]){test_nobody, test_acked, test_refused, test_timeout, test_away,
+	return plane_main("wait", (const TTest *const[]){test_nobody, test_acked, test_refused, test_timeout, test_away, test_away_and_not_durable,
+
 	                                                 test_revoked, test_asked_again, test_labels,
 	                                                 test_cancel_and_close, NULL});
 }
