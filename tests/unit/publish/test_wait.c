@@ -306,8 +306,7 @@ END_TEST
 
 int main(void)
 {
-	return plane_main("wait", (const TTest *const[]){test_nobody, test_acked, test_refused, test_timeout, test_away, test_away_and_not_durable,
-
-	                                                 test_revoked, test_asked_again, test_labels,
-	                                                 test_cancel_and_close, NULL});
+	return plane_main("wait", (const TTest *const[]){test_nobody, test_acked, test_refused, test_timeout, test_away,
+	                                                 test_away_and_not_durable, test_revoked, test_asked_again,
+	                                                 test_labels, test_cancel_and_close, NULL});
 }
