@@ -359,3 +359,23 @@ int trie_each(const struct trie *trie, int (*fn)(void *value, void *context), vo
 {
 	return trie->root != NULL ? node_each(trie->root, fn, context) : 0;
 }
+
+_Static_assert(TRIE_PARTS == 1 << 2 * BITS, "a portion is a branch of the second level");
+
+int trie_each_part(const struct trie *trie, unsigned part, int (*fn)(void *value, void *context), void *context)
+{
+	const struct trie_node *node = trie->root;
+
+	for (unsigned level = 0; level < 2 && node != NULL; level++) {
+		uint32_t bit = level_bit(part, level);
+		slot_t slot;
+
+		if ((node->bitmap & bit) == 0)
+			return 0;
+		slot = node->slots[slot_index(node, bit)];
+		if (slot_is_value(slot))
+			return trie_hash(trie, trie->ops->key(slot_value(slot))) % TRIE_PARTS == part ? fn(slot_value(slot), context) : 0;
+		node = slot_node(slot);
+	}
+	return node != NULL ? node_each(node, fn, context) : 0;
+}

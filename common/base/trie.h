@@ -48,3 +48,7 @@ int trie_remove(struct trie *trie, struct bytes key) MUST_USE;
 
 /* Calls fn for each value in no particular order until it returns other than 0; returns that. fn must not change trie. */
 int trie_each(const struct trie *trie, int (*fn)(void *value, void *context), void *context);
+/* The same for one of TRIE_PARTS portions, so that a walk over many can be interrupted. The portion of a key is the same in all tries with
+ * the same hash_key, whatever else they hold. */
+#define TRIE_PARTS 1024
+int trie_each_part(const struct trie *trie, unsigned part, int (*fn)(void *value, void *context), void *context);

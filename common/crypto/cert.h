@@ -50,7 +50,9 @@ struct cert_info {
 	bool is_ca;            /* basicConstraints CA:TRUE, or a version 1 self-signed root */
 	bool is_self_issued;
 	bool san_has_nul;      /* an alternative name or the common name has an embedded NUL: refuse */
+	bool must_staple;      /* the TLS feature extension asks for status_request (RFC 7633) */
 	bool may_serve;        /* extendedKeyUsage absent, or has serverAuth or any */
+	bool may_connect;      /* the same with clientAuth */
 	uint8_t sha256[32], spki_sha256[32];
 };
 
@@ -59,5 +61,7 @@ int cert_info_read(X509 *cert, struct cert_info *ret, struct error *err) MUST_US
 void cert_info_deinit(struct cert_info *info);
 DEFINE_CLEANUP_VALUE(struct cert_info, cert_info_deinit);
 
+/* A name in RFC 2253, UTF-8, malloc'd. what: for the error. */
+int cert_read_name(const X509_NAME *name, const char *what, char **ret, struct error *err) MUST_USE;
 bool cert_is_issued_by(X509 *cert, X509 *issuer); /* name, key id and signature */
 int cert_spki_sha256(X509 *cert, uint8_t digest[32], struct error *err) MUST_USE;

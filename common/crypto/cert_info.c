@@ -19,6 +19,9 @@
 DEFINE_CLEANUP(BIO, BIO_free);
 DEFINE_CLEANUP(BIGNUM, BN_free);
 DEFINE_CLEANUP(GENERAL_NAMES, GENERAL_NAMES_free);
+DEFINE_CLEANUP(TLS_FEATURE, TLS_FEATURE_free);
+
+enum { STATUS_REQUEST = 5, STATUS_REQUEST_V2 = 17 }; /* TLS extensions (RFC 6066, RFC 6961) */
 
 static const struct group_row {
 	const char *openssl; /* as EVP_PKEY_get_group_name says */
@@ -119,7 +122,7 @@ static int read_key(X509 *cert, struct cert_info *info, struct error *err)
 	return info->key_type == CERT_KEY_RSA ? read_rsa_exponent(key, &info->rsa_exponent, err) : 0;
 }
 
-static int read_name(const X509_NAME *name, const char *what, char **ret, struct error *err)
+int cert_read_name(const X509_NAME *name, const char *what, char **ret, struct error *err)
 {
 	CLEANUP(BIO_free) BIO *text = BIO_new(BIO_s_mem());
 	char *data;
@@ -129,7 +132,7 @@ static int read_name(const X509_NAME *name, const char *what, char **ret, struct
 		return error_nomem(err);
 	if (X509_NAME_print_ex(text, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) < 0) {
 		crypto_error(err, "%s", what);
-		return error_set(err, E_INVALID, "the certificate's %s is not readable", what);
+		return error_set(err, E_INVALID, "%s is not readable", what);
 	}
 	len = BIO_get_mem_data(text, &data);
 	*ret = strndup(len > 0 ? data : "", (size_t)len);
@@ -277,6 +280,21 @@ static int read_alternative_names(X509 *cert, struct cert_info *info, struct err
 	return r;
 }
 
+/* RFC 7633. What does not parse asks for nothing that a client could understand. */
+static bool has_must_staple(X509 *cert)
+{
+	CLEANUP(TLS_FEATURE_free) TLS_FEATURE *features = X509_get_ext_d2i(cert, NID_tlsfeature, NULL, NULL);
+	bool found = false;
+
+	ERR_clear_error();
+	for (int i = 0; features != NULL && i < sk_ASN1_INTEGER_num(features); i++) {
+		long feature = ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features, i));
+
+		found |= feature == STATUS_REQUEST || feature == STATUS_REQUEST_V2;
+	}
+	return found;
+}
+
 static int read_uses(X509 *cert, struct cert_info *info, struct error *err)
 {
 	uint32_t flags = X509_get_extension_flags(cert), uses = X509_get_extended_key_usage(cert);
@@ -285,18 +303,20 @@ static int read_uses(X509 *cert, struct cert_info *info, struct error *err)
 	ERR_clear_error();
 	if ((flags & EXFLAG_INVALID) != 0)
 		return error_set(err, E_INVALID, "the certificate has a malformed or contradictory extension");
+	info->must_staple = has_must_staple(cert);
 	info->is_ca = ca == 1 || ca == 3;
 	info->is_self_issued = X509_NAME_cmp(X509_get_subject_name(cert), X509_get_issuer_name(cert)) == 0;
 	info->may_serve = uses == UINT32_MAX || (uses & (XKU_SSL_SERVER | XKU_ANYEKU)) != 0;
+	info->may_connect = uses == UINT32_MAX || (uses & (XKU_SSL_CLIENT | XKU_ANYEKU)) != 0;
 	return 0;
 }
 
 static int read_texts(X509 *cert, struct cert_info *info, struct error *err)
 {
-	int r = read_name(X509_get_subject_name(cert), "subject", &info->subject, err);
+	int r = cert_read_name(X509_get_subject_name(cert), "the certificate's subject", &info->subject, err);
 
 	if (r == 0)
-		r = read_name(X509_get_issuer_name(cert), "issuer", &info->issuer, err);
+		r = cert_read_name(X509_get_issuer_name(cert), "the certificate's issuer", &info->issuer, err);
 	if (r == 0)
 		r = read_common_name(cert, info, err);
 	if (r == 0)

@@ -19,7 +19,7 @@
 #include "net/channel_tls.h"
 #include "net/frame.h"
 #include "net/payload.h"
-#include "net/tls_stream.h"
+#include "stream/tls_stream.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

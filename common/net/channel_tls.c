@@ -8,7 +8,7 @@
 
 #include "crypto/cert.h"
 #include "crypto/crypto.h"
-#include "net/tls_stream.h"
+#include "stream/tls_stream.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -26,6 +26,8 @@ static const struct message_row {
     [TLSPLANE__MESSAGE_TYPE__MESSAGE_RESYNC] = {"Resync", &tlsplane__resync__descriptor},
     [TLSPLANE__MESSAGE_TYPE__MESSAGE_HEARTBEAT] = {"Heartbeat", &tlsplane__heartbeat__descriptor},
     [TLSPLANE__MESSAGE_TYPE__MESSAGE_REPORT] = {"Report", &tlsplane__report__descriptor},
+    [TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS] = {"TicketKeys", &tlsplane__ticket_keys__descriptor},
+    [TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS_HELD] = {"TicketKeysHeld", &tlsplane__ticket_keys_held__descriptor},
 };
 
 /* NULL: no such type. */

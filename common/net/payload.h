@@ -4,7 +4,7 @@
 #pragma once
 
 #include "net/channel.h"
-#include "net/tls_stream.h"
+#include "stream/tls_stream.h"
 
 struct channel_payload {
 	unsigned refs;    /* plain: one loop */
