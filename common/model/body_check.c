@@ -4,7 +4,6 @@
 #include "model/body.h"
 
 #include "channel.pb-c.h"
-#include "model/address.h"
 #include "model/body_tls.h"
 #include "model/kind.h"
 #include "model/name.h"
@@ -15,11 +14,9 @@
 #define SNIS_MAX 1000
 #define PAIRS_MAX 3 /* OpenSSL has one slot each for RSA, EC and Ed25519 */
 #define CHAIN_MAX 10
-#define NODES_MAX 64
 #define BUNDLE_MAX 1000
-#define DEPTH_MAX 100
-
-#define ADD_ERROR(findings, code, pointer, ...) findings_add((findings), FINDING_ERROR, (code), (pointer), __VA_ARGS__)
+#define CRLS_MAX 1000
+#define BUNDLE_SIZE_MAX (1536 * 1024) /* an object fits a frame of the channel */
 
 void body_pair_pointer(size_t index, char pointer[32])
 {
@@ -29,63 +26,37 @@ void body_pair_pointer(size_t index, char pointer[32])
 		snprintf(pointer, 32, "/certs/%zu", index - 1);
 }
 
-static void find_count(struct findings *findings, const char *pointer, size_t count, size_t min, size_t max)
+void body_find_count(struct findings *findings, const char *pointer, size_t count, size_t min, size_t max)
 {
 	if (count < min || count > max)
-		ADD_ERROR(findings, "out-of-range", pointer, "must have %zu to %zu entries, has %zu", min, max, count);
+		BODY_ERROR(findings, "out-of-range", pointer, "must have %zu to %zu entries, has %zu", min, max, count);
 }
 
-static void find_number(struct findings *findings, const char *pointer, uint32_t value, uint32_t min, uint32_t max)
+void body_find_number(struct findings *findings, const char *pointer, uint32_t value, uint32_t min, uint32_t max)
 {
 	if (value < min || value > max)
-		ADD_ERROR(findings, "out-of-range", pointer, "must be %u to %u, is %u", min, max, value);
+		BODY_ERROR(findings, "out-of-range", pointer, "must be %u to %u, is %u", min, max, value);
 }
 
-static void find_size(struct findings *findings, const char *pointer, const ProtobufCBinaryData *data, size_t size)
+void body_find_size(struct findings *findings, const char *pointer, const ProtobufCBinaryData *data, size_t size)
 {
 	if (data->len != size)
-		ADD_ERROR(findings, "invalid-value", pointer, "must be %zu bytes, is %zu", size, data->len);
+		BODY_ERROR(findings, "invalid-value", pointer, "must be %zu bytes, is %zu", size, data->len);
 }
 
-static void find_id(struct findings *findings, const char *pointer, const char *id)
+void body_find_id(struct findings *findings, const char *pointer, const char *id)
 {
 	if (id != NULL && !kind_is_id(id, strlen(id)))
-		ADD_ERROR(findings, "invalid-value", pointer,
+		BODY_ERROR(findings, "invalid-value", pointer,
 		          "not an id: 1 to 64 of letters, digits, '_', '.', '-', not beginning with "
 		          "'.' or '-'");
 }
 
-static void find_ders(struct findings *findings, const char *pointer, const ProtobufCBinaryData *ders, size_t count)
+void body_find_ders(struct findings *findings, const char *pointer, const ProtobufCBinaryData *ders, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (ders[i].len == 0)
-			ADD_ERROR(findings, "invalid-certificate", pointer, "certificate %zu is empty", i + 1);
-}
-
-void body_find_client_auth(const Tlsplane__ClientAuth *client, const char *pointer, bool require,
-                           struct findings *findings)
-{
-	char at[64];
-	bool trusts = client->n_ca > 0 || client->ca_bundle != NULL;
-
-	snprintf(at, sizeof(at), "%s/ca", pointer);
-	if (require && !trusts)
-		ADD_ERROR(findings, "missing-field", at,
-		          "a client certificate is required, so \"ca\" or \"ca_bundle\" must say who "
-		          "issues them; system CAs never verify clients");
-	if (!require && trusts)
-		findings_add(findings, FINDING_WARNING, "ca-unused", at,
-		             "clients are not asked for a certificate: verify is \"none\"");
-	if (client->n_ca > 0 && client->ca_bundle != NULL)
-		ADD_ERROR(findings, "conflicting-fields", at, "\"ca\" and \"ca_bundle\" exclude each other");
-	find_ders(findings, at, client->ca, client->n_ca);
-	if (client->n_ca > 0)
-		find_count(findings, at, client->n_ca, 1, BUNDLE_MAX);
-	snprintf(at, sizeof(at), "%s/ca_bundle", pointer);
-	find_id(findings, at, client->ca_bundle);
-	snprintf(at, sizeof(at), "%s/depth", pointer);
-	if (client->has_depth)
-		find_number(findings, at, client->depth, 0, DEPTH_MAX);
+			BODY_ERROR(findings, "invalid-certificate", pointer, "certificate %zu is empty", i + 1);
 }
 
 /* One of OpenSSL's certificate slots on an SSL. */
@@ -102,22 +73,22 @@ static void find_pairs(const Tlsplane__Ssl *ssl, struct findings *findings)
 	char pointer[32];
 
 	if (ssl->n_pairs == 0)
-		ADD_ERROR(findings, "missing-field", "/cert", "a certificate is required");
+		BODY_ERROR(findings, "missing-field", "/cert", "a certificate is required");
 	else
-		find_count(findings, "/certs", ssl->n_pairs - 1, 0, PAIRS_MAX - 1);
+		body_find_count(findings, "/certs", ssl->n_pairs - 1, 0, PAIRS_MAX - 1);
 	for (size_t i = 0; i < ssl->n_pairs; i++) {
 		const Tlsplane__Pair *pair = ssl->pairs[i];
 		unsigned slot = 1u << key_slot(pair->key_type);
 
 		body_pair_pointer(i, pointer);
 		if ((taken & slot) != 0)
-			ADD_ERROR(findings, "duplicate-key-type", pointer,
+			BODY_ERROR(findings, "duplicate-key-type", pointer,
 			          "a second certificate of the same key family; a server has one each of "
 			          "RSA, EC and Ed25519");
 		taken |= slot;
-		find_count(findings, pointer, pair->n_chain, 1, CHAIN_MAX);
-		find_ders(findings, pointer, pair->chain, pair->n_chain);
-		find_size(findings, pointer, &pair->spki_sha256, 32);
+		body_find_count(findings, pointer, pair->n_chain, 1, CHAIN_MAX);
+		body_find_ders(findings, pointer, pair->chain, pair->n_chain);
+		body_find_size(findings, pointer, &pair->spki_sha256, 32);
 	}
 }
 
@@ -125,108 +96,93 @@ static void find_snis(const Tlsplane__Ssl *ssl, struct findings *findings)
 {
 	char pointer[32], name[NAME_MAX_LEN + 1];
 
-	find_count(findings, ssl->sni_scalar ? "/sni" : "/snis", ssl->n_snis, 1, ssl->sni_scalar ? 1 : SNIS_MAX);
+	body_find_count(findings, ssl->sni_scalar ? "/sni" : "/snis", ssl->n_snis, 1, ssl->sni_scalar ? 1 : SNIS_MAX);
 	for (size_t i = 0; i < ssl->n_snis; i++) {
 		snprintf(pointer, sizeof(pointer), ssl->sni_scalar ? "/sni" : "/snis/%zu", i);
 		if (name_normalise(ssl->snis[i], true, name, NULL) < 0 || strcmp(name, ssl->snis[i]) != 0)
-			ADD_ERROR(findings, "invalid-value", pointer, "not a name in its normal form");
+			BODY_ERROR(findings, "invalid-value", pointer, "not a name in its normal form");
 	}
+}
+
+/* Of type client: shown to origins, never served. */
+static void find_ssl_client_type(const Tlsplane__Ssl *ssl, struct findings *findings)
+{
+	const struct {
+		bool present;
+		const char *pointer;
+	} unused[] = {
+		{ssl->n_snis > 0, ssl->sni_scalar ? "/sni" : "/snis"},
+		{ssl->client != NULL, "/client"},
+		{ssl->n_ssl_protocols > 0, "/ssl_protocols"},
+		{ssl->tls_options != NULL, "/tls_options"},
+		{ssl->has_priority, "/priority"},
+		{ssl->n_pairs > 1, "/certs"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(unused); i++)
+		if (unused[i].present)
+			BODY_ERROR(findings, "conflicting-fields", unused[i].pointer,
+			           "means nothing in an object of type \"client\", which is one pair of cert and key and is never served");
+	find_pairs(ssl, findings);
 }
 
 static void find_ssl(const ProtobufCMessage *body, struct findings *findings)
 {
 	const Tlsplane__Ssl *ssl = (const Tlsplane__Ssl *)body;
 
+	if (ssl->client_type) {
+		find_ssl_client_type(ssl, findings);
+		return;
+	}
 	find_snis(ssl, findings);
 	find_pairs(ssl, findings);
 	if (ssl->client != NULL)
-		body_find_client_auth(ssl->client, "/client", true, findings);
+		body_find_client_auth(ssl->client, "/client", TLSPLANE__CLIENT_VERIFY__VERIFY_REQUIRE, ssl->tls_options != NULL,
+		                      findings);
 	for (size_t i = 0; i < ssl->n_ssl_protocols; i++) {
 		uint32_t version = ssl->ssl_protocols[i];
 
 		if (version < 0x0301 || version > 0x0304)
-			ADD_ERROR(findings, "invalid-value", "/ssl_protocols", "unknown version 0x%04x", version);
+			BODY_ERROR(findings, "invalid-value", "/ssl_protocols", "unknown version 0x%04x", version);
 		else if (i > 0 && version != ssl->ssl_protocols[i - 1] + 1)
-			ADD_ERROR(findings, "invalid-value", "/ssl_protocols",
+			BODY_ERROR(findings, "invalid-value", "/ssl_protocols",
 			          "must be a range without gaps: name the versions between as well");
 	}
-	find_id(findings, "/tls_options", ssl->tls_options);
+	body_find_id(findings, "/tls_options", ssl->tls_options);
 }
 
-static void find_listener(const ProtobufCMessage *body, struct findings *findings)
+static size_t ders_size(const ProtobufCBinaryData *ders, size_t count)
 {
-	const Tlsplane__Listener *listener = (const Tlsplane__Listener *)body;
+	size_t size = 0;
 
-	if (!address_is_ip(listener->host) || !address_is_normal(listener->host))
-		ADD_ERROR(findings, "invalid-value", "/bind", "the host must be an IP address in its normal form");
-	find_number(findings, "/bind", listener->port, 1, 65535);
-	if (strcmp(listener->protocol, "tcp") != 0)
-		ADD_ERROR(findings, "invalid-value", "/protocol", "must be \"tcp\"");
-	find_id(findings, "/upstream", listener->upstream);
-	find_id(findings, "/tls_options", listener->tls_options);
-	if (listener->has_max_connections)
-		find_number(findings, "/max_connections", listener->max_connections, 1, 1000000);
-}
-
-static bool node_is_again(const Tlsplane__Upstream *upstream, size_t index)
-{
-	const Tlsplane__Node *node = upstream->nodes[index];
-
-	for (size_t i = 0; i < index; i++)
-		if (upstream->nodes[i]->port == node->port && strcmp(upstream->nodes[i]->host, node->host) == 0)
-			return true;
-	return false;
-}
-
-static void find_node(const Tlsplane__Upstream *upstream, size_t index, struct findings *findings)
-{
-	const Tlsplane__Node *node = upstream->nodes[index];
-
-	if (!address_is_normal(node->host))
-		ADD_ERROR(findings, "invalid-value", "/nodes",
-		          "the host of node %zu is neither a name nor an IP address in normal form", index + 1);
-	if (node->port < 1 || node->port > 65535)
-		ADD_ERROR(findings, "out-of-range", "/nodes", "the port of node %zu must be 1 to 65535, is %u", index + 1,
-		          node->port);
-	if (node->weight > 1000)
-		ADD_ERROR(findings, "out-of-range", "/nodes", "the weight of node %zu must be 0 to 1000, is %u", index + 1,
-		          node->weight);
-	if (node_is_again(upstream, index))
-		ADD_ERROR(findings, "duplicate", "/nodes", "node %zu names a host and port that stand before it", index + 1);
-}
-
-static void find_upstream(const ProtobufCMessage *body, struct findings *findings)
-{
-	const Tlsplane__Upstream *upstream = (const Tlsplane__Upstream *)body;
-	bool takes = false;
-
-	find_count(findings, "/nodes", upstream->n_nodes, 1, NODES_MAX);
-	for (size_t i = 0; i < upstream->n_nodes && i < NODES_MAX; i++) {
-		find_node(upstream, i, findings);
-		takes = takes || upstream->nodes[i]->weight > 0;
-	}
-	if (upstream->n_nodes > 0 && !takes)
-		ADD_ERROR(findings, "out-of-range", "/nodes", "at least one node must have a weight above 0");
-	if (upstream->has_connect_timeout_ms)
-		find_number(findings, "/connect_timeout", upstream->connect_timeout_ms, 1, 300000);
+	for (size_t i = 0; i < count; i++)
+		size += ders[i].len;
+	return size;
 }
 
 static void find_ca_bundle(const ProtobufCMessage *body, struct findings *findings)
 {
 	const Tlsplane__CaBundle *bundle = (const Tlsplane__CaBundle *)body;
 
-	find_count(findings, "/certs", bundle->n_certs, 1, BUNDLE_MAX);
-	find_ders(findings, "/certs", bundle->certs, bundle->n_certs);
+	body_find_count(findings, "/certs", bundle->n_certs, 1, BUNDLE_MAX);
+	body_find_ders(findings, "/certs", bundle->certs, bundle->n_certs);
+	body_find_count(findings, "/crls", bundle->n_crls, 0, CRLS_MAX);
+	for (size_t i = 0; i < bundle->n_crls; i++)
+		if (bundle->crls[i].len == 0)
+			BODY_ERROR(findings, "invalid-crl", "/crls", "CRL %zu is empty", i + 1);
+	if (ders_size(bundle->certs, bundle->n_certs) + ders_size(bundle->crls, bundle->n_crls) > BUNDLE_SIZE_MAX)
+		BODY_ERROR(findings, "too-large", bundle->n_crls > 0 ? "/crls" : "/certs",
+		           "certificates and CRLs must be at most %d bytes of DER together", BUNDLE_SIZE_MAX);
 }
 
 static void find_agent(const ProtobufCMessage *body, struct findings *findings)
 {
 	const Tlsplane__Agent *agent = (const Tlsplane__Agent *)body;
 
-	find_count(findings, "/keys", agent->n_keys, 1, 2);
+	body_find_count(findings, "/keys", agent->n_keys, 1, 2);
 	for (size_t i = 0; i < agent->n_keys; i++) {
-		find_size(findings, "/keys", &agent->keys[i]->spki_sha256, 32);
-		find_size(findings, "/keys", &agent->keys[i]->certificate_sha256, 32);
+		body_find_size(findings, "/keys", &agent->keys[i]->spki_sha256, 32);
+		body_find_size(findings, "/keys", &agent->keys[i]->certificate_sha256, 32);
 	}
 }
 
@@ -234,11 +190,11 @@ static void find_join_token(const ProtobufCMessage *body, struct findings *findi
 {
 	const Tlsplane__JoinToken *token = (const Tlsplane__JoinToken *)body;
 
-	find_size(findings, "/secret", &token->secret_sha256, 32);
-	find_id(findings, "/agent_id", token->agent_id);
-	find_id(findings, "/used_by", token->used_by);
+	body_find_size(findings, "/secret", &token->secret_sha256, 32);
+	body_find_id(findings, "/agent_id", token->agent_id);
+	body_find_id(findings, "/used_by", token->used_by);
 	if (token->has_used_spki_sha256)
-		find_size(findings, "/used_by", &token->used_spki_sha256, 32);
+		body_find_size(findings, "/used_by", &token->used_spki_sha256, 32);
 }
 
 void body_find(unsigned kind, const ProtobufCMessage *body, struct findings *findings)
@@ -249,9 +205,11 @@ void body_find(unsigned kind, const ProtobufCMessage *body, struct findings *fin
 	} table[] = {
 		{KIND_SSL, find_ssl},
 		{KIND_TLS_OPTIONS, body_find_tls_options},
-		{KIND_LISTENER, find_listener},
-		{KIND_UPSTREAM, find_upstream},
+		{KIND_LISTENER, body_find_listener},
+		{KIND_UPSTREAM, body_find_upstream},
 		{KIND_CA_BUNDLE, find_ca_bundle},
+		{KIND_ROUTE, body_find_route},
+		{KIND_UPSTREAM_TLS, body_find_upstream_tls},
 		{KIND_AGENT, find_agent},
 		{KIND_JOIN_TOKEN, find_join_token},
 	};
@@ -262,7 +220,7 @@ void body_find(unsigned kind, const ProtobufCMessage *body, struct findings *fin
 			return;
 		}
 	}
-	ADD_ERROR(findings, "unknown-kind", "", "unknown kind %u", kind);
+	BODY_ERROR(findings, "unknown-kind", "", "unknown kind %u", kind);
 }
 
 int body_check(unsigned kind, const ProtobufCMessage *body, char pointer[256], struct error *err)

@@ -173,13 +173,19 @@ static void find_signature(const struct cert_item *item, size_t number, const ch
 		    item->info.signature_algorithm);
 }
 
-static void find_leaf(const struct cert_item *leaf, const char *pointer, const struct resource_limits *limits,
-                      struct findings *findings)
+static void find_leaf(const struct cert_item *leaf, const char *pointer, enum cert_use use,
+                      const struct resource_limits *limits, struct findings *findings)
 {
 	(void)cert_find_key(&leaf->info, limits->rsa_bits_max, pointer, findings);
 	if (leaf->info.san_has_nul)
 		ADD(findings, ERROR, "name-has-nul", pointer, "a name in the certificate has an embedded NUL");
-	if (!leaf->info.may_serve)
+	if (use == CERT_USE_CLIENT && !leaf->info.may_connect)
+		ADD(findings, WARNING, "not-for-clients", pointer,
+		    "the extended key usage does not allow clientAuth; most servers will refuse it");
+	if (use == CERT_USE_SERVER && leaf->info.must_staple)
+		ADD(findings, WARNING, "must-staple", pointer,
+		    "the certificate demands a stapled OCSP answer, which is never sent; clients that check it will refuse: issue it without");
+	if (use == CERT_USE_SERVER && !leaf->info.may_serve)
 		ADD(findings, WARNING, "not-for-servers", pointer,
 		    "the extended key usage does not allow serverAuth; most clients will refuse it");
 }
@@ -221,14 +227,14 @@ static void find_links(const struct cert_list *list, const char *pointer, struct
 	}
 }
 
-void cert_list_find_chain(const struct cert_list *list, const char *pointer, const struct resource_limits *limits,
-                          struct findings *findings)
+void cert_list_find_chain(const struct cert_list *list, const char *pointer, enum cert_use use,
+                          const struct resource_limits *limits, struct findings *findings)
 {
 	size_t errors = findings->errors;
 
 	if (list->len == 0)
 		return;
-	find_leaf(&list->items[0], pointer, limits, findings);
+	find_leaf(&list->items[0], pointer, use, limits, findings);
 	for (size_t i = 0; i < list->len; i++) {
 		if (i > 0)
 			(void)cert_find_key(&list->items[i].info, RSA_BITS_MAX_CA, pointer, findings);

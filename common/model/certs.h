@@ -38,9 +38,10 @@ int cert_list_copy_ders(const struct cert_list *list, ProtobufCBinaryData **ret,
 /* Is the key of a kind and size that may be used? Adds the findings when not. Cheap; ask before any arithmetic with it.
  * rsa_bits_max 0: no limit but OpenSSL's own. */
 bool cert_find_key(const struct cert_info *info, uint32_t rsa_bits_max, const char *pointer, struct findings *findings);
-/* A chain that is to be served: leaf first. */
-void cert_list_find_chain(const struct cert_list *list, const char *pointer, const struct resource_limits *limits,
-                          struct findings *findings);
+enum cert_use { CERT_USE_SERVER, CERT_USE_CLIENT };
+/* A chain that is to be shown to peers: leaf first. */
+void cert_list_find_chain(const struct cert_list *list, const char *pointer, enum cert_use use,
+                          const struct resource_limits *limits, struct findings *findings);
 /* Trust anchors: each a CA. */
 void cert_list_find_cas(const struct cert_list *list, const char *pointer, const struct resource_limits *limits,
                         struct findings *findings);

@@ -42,9 +42,19 @@ struct field_output {
 	bool failed;             /* out of memory, or bytes that JSON can't hold */
 };
 
-enum { FIELD_REQUIRED = 1, FIELD_SERVER = 2 /* the server's: ignored when read, absent from the user's fields */ };
+enum {
+	FIELD_REQUIRED = 1,
+	FIELD_SERVER = 2, /* the server's: ignored when read, absent from the user's fields */
+	FIELD_LONE = 4,   /* of a list: one entry may stand there without the array */
+};
 
 struct field_table;
+
+/* What the values of an enum are called: from 0, without gaps; found in any case, answered as here. */
+struct field_words {
+	const char *const *texts;
+	size_t len;
+};
 
 struct field {
 	const char *name;
@@ -57,6 +67,8 @@ struct field {
 	int64_t min, max;
 	enum kind kind;                  /* of a reference */
 	const struct field_table *below; /* of an object */
+	const struct field_words *words; /* of an enum */
+	const char *advice;              /* of a field that is refused: what to do instead */
 };
 
 struct field_table {
@@ -68,6 +80,17 @@ struct field_table {
 	{                                                                                                                  \
 		(array), ARRAY_LEN(array)                                                                                      \
 	}
+
+/* A member of a message, by its offset. */
+static inline void *field_member(void *target, size_t offset)
+{
+	return (char *)target + offset;
+}
+
+static inline const void *field_member_const(const void *source, size_t offset)
+{
+	return (const char *)source + offset;
+}
 
 /* Reads the fields of one table, in the order of its rows, whatever the order of the document. */
 void fields_read(struct field_input *in, const struct field_table *table, json_t *document, void *target);
@@ -118,6 +141,11 @@ void field_read_bool(struct field_input *in, const struct field *field, json_t *
 json_t *field_write_bool(struct field_output *out, const struct field *field, const void *source);
 void field_read_u32(struct field_input *in, const struct field *field, json_t *value, void *target);
 json_t *field_write_u32(struct field_output *out, const struct field *field, const void *source);
+void field_read_i32(struct field_input *in, const struct field *field, json_t *value, void *target);
+json_t *field_write_i32(struct field_output *out, const struct field *field, const void *source);
+void field_read_word(struct field_input *in, const struct field *field, json_t *value, void *target); /* of an enum */
+json_t *field_write_word(struct field_output *out, const struct field *field, const void *source);
+void field_read_refused(struct field_input *in, const struct field *field, json_t *value, void *target); /* by advice */
 void field_read_seconds(struct field_input *in, const struct field *field, json_t *value,
                         void *target); /* kept in ms */
 json_t *field_write_seconds(struct field_output *out, const struct field *field, const void *source);
@@ -132,6 +160,10 @@ bool field_read_pem(struct field_input *in, json_t *value, size_t text_max, size
 void field_copy_ders(struct field_input *in, const struct cert_list *list, size_t *ret_count,
                      ProtobufCBinaryData **ret_ders);
 json_t *output_pem(struct field_output *out, const ProtobufCBinaryData *ders, size_t count);
+
+/* Rows for what other systems call a field, or have and we don't: refused, saying what to write. */
+#define FIELD_ADVICE(word, text) {(word), field_read_refused, NULL, .advice = (text)}
+#define FIELD_CALLED(word, name) FIELD_ADVICE(word, "is \"" name "\" here")
 
 #define FIELD_OPTIONAL(type, member) .offset = offsetof(type, member), .has = offsetof(type, has_##member)
 #define FIELD_TEXT(type, member) .offset = offsetof(type, member)
@@ -155,8 +187,8 @@ struct resource_kind {
 };
 
 extern const struct resource_kind resource_ssl, resource_tls_options, resource_listener, resource_upstream,
-	resource_ca_bundle, resource_agent, resource_join_token;
-extern const struct field_table field_table_client, field_table_client_auth; /* of Tlsplane__ClientAuth */
+	resource_ca_bundle, resource_route, resource_upstream_tls, resource_agent, resource_join_token;
+extern const struct field_table field_table_client_auth; /* of Tlsplane__ClientAuth */
 
 /* resource_parse for a preset: its id is reserved to it. */
 int resource_parse_builtin(const char *id, json_t *document, struct resource **ret, struct error *err) MUST_USE;

@@ -13,6 +13,8 @@ const struct kind_info kind_table[] = {
 	{KIND_LISTENER, "listeners", "listener", true, false, &tlsplane__listener__descriptor},
 	{KIND_UPSTREAM, "upstreams", "upstream", true, false, &tlsplane__upstream__descriptor},
 	{KIND_CA_BUNDLE, "ca_bundles", "CA bundle", true, false, &tlsplane__ca_bundle__descriptor},
+	{KIND_ROUTE, "routes", "route", true, false, &tlsplane__route__descriptor},
+	{KIND_UPSTREAM_TLS, "upstream_tls", "upstream TLS object", true, false, &tlsplane__upstream_tls__descriptor},
 	{KIND_AGENT, "agents", "agent", false, false, &tlsplane__agent__descriptor},
 	{KIND_JOIN_TOKEN, "join_tokens", "join token", false, false, &tlsplane__join_token__descriptor},
 };

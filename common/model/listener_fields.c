@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listeners. `bind` is an IP address and a port; the address is kept in the one text form that inet_ntop makes. */
-#include "model/fields.h"
+#include "model/list_fields.h"
 
 #include "model/address.h"
 
@@ -59,15 +59,24 @@ static void finish_listener(struct field_input *in, json_t *document, ProtobufCM
 		listener->protocol = field_copy(in, "tcp");
 }
 
+#define LIMIT(member) FIELD_OPTIONAL(Tlsplane__Listener, member), .min = 1, .max = 1000000
+
 static const struct field listener_rows[] = {
 	{"bind", read_bind, write_bind, .flags = FIELD_REQUIRED},
 	{"protocol", read_protocol, field_write_text, FIELD_TEXT(Tlsplane__Listener, protocol)},
-	{"upstream", field_read_ref, field_write_text, FIELD_TEXT(Tlsplane__Listener, upstream), .kind = KIND_UPSTREAM,
-     .flags = FIELD_REQUIRED},
+	{"upstream", field_read_ref, field_write_text, FIELD_TEXT(Tlsplane__Listener, upstream), .kind = KIND_UPSTREAM},
 	{"tls_options", field_read_ref, field_write_text, FIELD_TEXT(Tlsplane__Listener, tls_options),
      .kind = KIND_TLS_OPTIONS},
-	{"max_connections", field_read_u32, field_write_u32, FIELD_OPTIONAL(Tlsplane__Listener, max_connections), .min = 1,
-     .max = 1000000},
+	{"max_connections", field_read_u32, field_write_u32, LIMIT(max_connections)},
+	{"accept_proxy_protocol", field_read_ranges, field_write_ranges,
+     FIELD_LIST(Tlsplane__Listener, accept_proxy_protocol), .max = CIDR_LIST_MAX},
+	{"max_handshakes", field_read_u32, field_write_u32, LIMIT(max_handshakes)},
+	{"handshakes_per_second", field_read_u32, field_write_u32, LIMIT(handshakes_per_second)},
+	FIELD_CALLED("tls", "tls_options"),
+	FIELD_CALLED("connection_rate_limit", "handshakes_per_second"),
+	FIELD_ADVICE("timeout", "is \"handshake_timeout\" of TLS options here"),
+	FIELD_ADVICE("handshake_first", "TLS always comes first"),
+	FIELD_ADVICE("allow_non_tls", "a listener speaks TLS alone; plain text needs a port of its own, outside"),
 };
 static const struct field_table listener_table = FIELD_TABLE(listener_rows);
 

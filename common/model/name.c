@@ -107,11 +107,23 @@ static int name_normalise_plain(const char *text, char *name, struct error *err)
 	return 0;
 }
 
-int name_normalise(const char *text, bool wildcard, char *name, struct error *err)
+/* "*." or "**." and a name. */
+static int name_normalise_starred(const char *stars, const char *text, char *name, struct error *err)
 {
 	char plain[NAME_MAX_LEN + 1];
+	int r = name_normalise_plain(text, plain, err);
+
+	if (r < 0)
+		return r;
+	if (strlen(stars) + strlen(plain) > NAME_MAX_LEN)
+		return error_set(err, E_SYNTAX, "the name is longer than 253 bytes");
+	snprintf(name, NAME_MAX_LEN + 1, "%s%s", stars, plain);
+	return 0;
+}
+
+int name_normalise(const char *text, bool wildcard, char *name, struct error *err)
+{
 	bool starred = text[0] == '*';
-	int r;
 
 	if (starred && !wildcard)
 		return error_set(err, E_SYNTAX, "a wildcard is not allowed here");
@@ -121,13 +133,20 @@ int name_normalise(const char *text, bool wildcard, char *name, struct error *er
 	}
 	if (starred && text[1] != '.')
 		return error_set(err, E_SYNTAX, "'*' must be the whole left-most label, as in *.example.com");
-	r = name_normalise_plain(starred ? text + 2 : text, plain, err);
-	if (r < 0)
-		return r;
-	if (starred && strlen(plain) > NAME_MAX_LEN - 2)
-		return error_set(err, E_SYNTAX, "the name is longer than 253 bytes");
-	snprintf(name, NAME_MAX_LEN + 1, "%s%s", starred ? "*." : "", plain);
-	return 0;
+	return starred ? name_normalise_starred("*.", text + 2, name, err) : name_normalise_starred("", text, name, err);
+}
+
+int name_normalise_pattern(const char *text, char *name, struct error *err)
+{
+	if (text[0] == '\0') {
+		name[0] = '\0';
+		return 0;
+	}
+	if (strcmp(text, "**") == 0)
+		return error_set(err, E_SYNTAX, "'**' needs a name behind it, as in **.example.com; '*' alone is any name");
+	if (strncmp(text, "**.", 3) == 0)
+		return name_normalise_starred("**.", text + 3, name, err);
+	return name_normalise(text, true, name, err);
 }
 
 int name_normalise_sni(struct bytes sni, char *name, size_t *ret_len)
@@ -154,17 +173,47 @@ bool name_is_covered(const char *sni, const char *san)
 	return rest != NULL && rest != sni && strcmp(rest, san + 1) == 0;
 }
 
+/* Looks up stars and name from `dot` on; what would be longer than a name can't be a key. */
+static void *look_up_rest(const char *stars, struct bytes name, const uint8_t *dot,
+                          void *(*lookup)(struct bytes key, void *context), void *context)
+{
+	size_t rest = name.len - (size_t)(dot - name.data), stars_len = strlen(stars);
+	uint8_t key[NAME_MAX_LEN];
+
+	if (stars_len + rest > sizeof(key))
+		return NULL;
+	memcpy(key, stars, stars_len);
+	memcpy(key + stars_len, dot, rest);
+	return lookup(BYTES(key, stars_len + rest), context);
+}
+
+static const uint8_t *find_dot(struct bytes name, size_t from)
+{
+	return from < name.len ? memchr(name.data + from, '.', name.len - from) : NULL;
+}
+
 void *name_choose(struct bytes name, void *(*lookup)(struct bytes key, void *context), void *context)
 {
 	void *found = lookup(name, context);
-	const uint8_t *dot = name.len == 0 ? NULL : memchr(name.data, '.', name.len);
-	uint8_t key[NAME_MAX_LEN + 1] = "*";
+	const uint8_t *dot = find_dot(name, 0);
 
-	if (found == NULL && dot != NULL && dot > name.data && name.len <= NAME_MAX_LEN) {
-		size_t rest = name.len - (size_t)(dot - name.data);
+	if (found == NULL && dot != NULL && dot > name.data)
+		found = look_up_rest("*", name, dot, lookup, context);
+	if (found == NULL && name.len > 0)
+		found = lookup(BYTES("*", 1), context);
+	return found;
+}
 
-		memcpy(key + 1, dot, rest);
-		found = lookup(BYTES(key, rest + 1), context);
+void *name_choose_route(struct bytes name, void *(*lookup)(struct bytes key, void *context), void *context)
+{
+	void *found = lookup(name, context);
+	const uint8_t *dot = find_dot(name, 0);
+
+	if (found == NULL && dot != NULL && dot > name.data)
+		found = look_up_rest("*", name, dot, lookup, context);
+	for (; found == NULL && dot != NULL; dot = find_dot(name, (size_t)(dot - name.data) + 1)) {
+		if (dot > name.data)
+			found = look_up_rest("**", name, dot, lookup, context);
 	}
 	if (found == NULL && name.len > 0)
 		found = lookup(BYTES("*", 1), context);

@@ -22,6 +22,10 @@ int name_normalise_sni(struct bytes sni, char *name, size_t *ret_len) MUST_USE;
 /* Does a certificate name (dNSName, may be a one-label wildcard) cover an sni (may itself be a wildcard)? Both normalised. */
 bool name_is_covered(const char *sni, const char *san);
 
-/* The order of choice for a server name, shared by agent, warnings and later `resolve`: calls lookup with the exact name, then with
+/* The order of choice for a server name, shared by agent, warnings and `resolve`: calls lookup with the exact name, then with
  * "*.rest", then with "*" (not when name is empty: no SNI), until one answers other than NULL; returns that, or NULL. */
 void *name_choose(struct bytes name, void *(*lookup)(struct bytes key, void *context), void *context);
+/* The same for routes: exact, "*.rest", then "**.rest" from the longest rest to the shortest, then "*"; without a name "" alone. */
+void *name_choose_route(struct bytes name, void *(*lookup)(struct bytes key, void *context), void *context);
+/* A pattern of a route as an administrator writes it: a name, "*.name", "**.name", "*" or "". As name_normalise. */
+int name_normalise_pattern(const char *text, char *name, struct error *err) MUST_USE;

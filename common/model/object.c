@@ -28,6 +28,13 @@ struct uid uid_make(uint64_t epoch, uint64_t revision, uint32_t ordinal)
 	return uid;
 }
 
+bool uid_is_better(int32_t priority_a, const struct uid *a, int32_t priority_b, const struct uid *b)
+{
+	if (priority_a != priority_b)
+		return priority_a > priority_b;
+	return memcmp(a->bytes, b->bytes, UID_LEN) > 0;
+}
+
 void uid_format(const struct uid *uid, char text[2 * UID_LEN + 1])
 {
 	crypto_hex(uid->bytes, UID_LEN, text);

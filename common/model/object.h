@@ -18,6 +18,8 @@ struct uid {
 };
 
 struct uid uid_make(uint64_t epoch, uint64_t revision, uint32_t ordinal);
+/* Who wins where two objects claim the same name: higher priority, then the younger (creation, not last edit). */
+bool uid_is_better(int32_t priority_a, const struct uid *a, int32_t priority_b, const struct uid *b);
 void uid_format(const struct uid *uid, char text[2 * UID_LEN + 1]); /* lower-case hex */
 
 /* A point in history; orders lexicographically. {0, 0} is before everything. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The presets: TLS options that exist without being stored, written as a user would write them and read by the same
- * code. modern        TLS 1.3 alone; holds when nothing else is chosen intermediate  1.2 and 1.3, forward secrecy and
- * AEAD only (Mozilla's "intermediate" without its DHE suites) old           everything this OpenSSL still has, for
- * clients that can't be helped krakend       what sslscan says of KrakenD's defaults: TLS 1.3, the server's order,
- * P-521 before P-384 before P-256 */
+/* The presets: TLS options that exist without being stored, written as a user would write them and read by the same code.
+ *   modern        TLS 1.3 alone; holds when nothing else is chosen
+ *   intermediate  1.2 and 1.3, forward secrecy and AEAD only (Mozilla's "intermediate" without its DHE suites)
+ *   old           everything this OpenSSL still has, for clients that can't be helped
+ *   krakend       what sslscan says of KrakenD's defaults: TLS 1.3, the server's order, P-521 before P-384 before P-256 */
 #include "model/resource.h"
 
 #include "model/fields.h"

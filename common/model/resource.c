@@ -13,7 +13,8 @@
 
 static const struct resource_kind *const resource_kinds[] = {
 	&resource_ssl,       &resource_tls_options, &resource_listener,   &resource_upstream,
-	&resource_ca_bundle, &resource_agent,       &resource_join_token,
+	&resource_ca_bundle, &resource_route,       &resource_upstream_tls, &resource_agent,
+	&resource_join_token,
 };
 
 static const struct resource_kind *resource_kind_find(enum kind kind)

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "base/secret.h"
+#include "channel.pb-c.h"
 #include "model/findings.h"
 #include "model/object.h"
 
@@ -45,9 +46,9 @@ struct resource {
 	size_t refs_len;
 	struct resource_pair *pairs; /* SSL objects */
 	size_t pairs_len;
-	char **names;                /* SSL objects: normalised snis */
+	char **names;                /* SSL objects: normalised snis; routes: normalised patterns */
 	size_t names_len;
-	bool demands_client;         /* TLS options: client_auth demands a certificate */
+	unsigned client_bits;        /* TLS options: what client_auth asks (client_mode.h) */
 	char host[256];              /* listeners: canonical address */
 	uint16_t port;
 	uint32_t ttl;                /* join tokens: seconds */

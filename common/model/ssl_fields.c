@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SSL objects. A pair is a certificate chain and its key: cert/key is the first, certs/keys are the rest by index. Keys
- * are read and never written. A certificate without a key is a pair all the same: the change layer takes the stored key
- * with its SPKI.
+/* SSL objects: of type server, for the names that it lists; of type client, one pair that is shown to origins. A pair is a
+ * certificate chain and its key: cert/key is the first, certs/keys are the rest by index. Keys are read and never written. A
+ * certificate without a key is a pair all the same: the change layer takes the stored key with its SPKI.
  *
  * The x509 block in answers is that of the first pair; x509_more, present when there are further pairs, is the array of
  * theirs. */
@@ -22,20 +22,21 @@
 
 static void read_type(struct field_input *in, const struct field *field, json_t *value, void *target)
 {
+	Tlsplane__Ssl *ssl = target;
 	const char *type = field_text(in, value);
 
-	if (type == NULL || strcmp(type, "server") == 0)
+	if (type == NULL)
 		return;
-	if (strcmp(type, "client") == 0)
-		field_error(in, "unsupported",
-		            "certificates shown to upstreams (\"client\") are not supported; only \"server\" is");
-	else
-		field_error(in, "invalid-value", "must be \"server\"");
+	ssl->client_type = ssl->has_client_type = strcmp(type, "client") == 0;
+	if (!ssl->client_type && strcmp(type, "server") != 0)
+		field_error(in, "invalid-value", "must be \"server\" or \"client\"");
 }
 
 static json_t *write_type(struct field_output *out, const struct field *field, const void *source)
 {
-	return output_text(out, "server");
+	const Tlsplane__Ssl *ssl = source;
+
+	return output_text(out, ssl->client_type ? "client" : "server");
 }
 
 /* sni, snis ----------------------------------------------------------------------------------------------------------
@@ -124,7 +125,7 @@ static void read_snis(struct field_input *in, const struct field *field, json_t 
 static json_t *write_snis(struct field_output *out, const struct field *field, const void *source)
 {
 	const Tlsplane__Ssl *ssl = source;
-	json_t *names = ssl->sni_scalar ? NULL : output_json(out, json_array());
+	json_t *names = ssl->sni_scalar || ssl->client_type ? NULL : output_json(out, json_array());
 
 	for (size_t i = 0; i < ssl->n_snis && names != NULL; i++)
 		output_append(out, names, output_text(out, ssl->snis[i]));
@@ -151,11 +152,11 @@ static json_t *write_client(struct field_output *out, const struct field *field,
 	json_t *client = ssl->client == NULL ? NULL : output_json(out, json_object());
 
 	if (client != NULL)
-		fields_write(out, &field_table_client, ssl->client, client);
+		fields_write(out, &field_table_client_auth, ssl->client, client);
 	return client;
 }
 
-/* ssl_protocols, priority ------------------------------------------------------------------------------------------ */
+/* ssl_protocols ---------------------------------------------------------------------------------------------------- */
 
 static void read_ssl_protocols(struct field_input *in, const struct field *field, json_t *value, void *target)
 {
@@ -188,24 +189,6 @@ static json_t *write_ssl_protocols(struct field_output *out, const struct field 
 	for (size_t i = 0; i < ssl->n_ssl_protocols && versions != NULL; i++)
 		output_append(out, versions, output_text(out, version_name(ssl->ssl_protocols[i])));
 	return versions;
-}
-
-static void read_priority(struct field_input *in, const struct field *field, json_t *value, void *target)
-{
-	Tlsplane__Ssl *ssl = target;
-	int64_t priority;
-
-	if (!field_integer(in, value, INT32_MIN, INT32_MAX, &priority))
-		return;
-	ssl->priority = (int32_t)priority;
-	ssl->has_priority = true;
-}
-
-static json_t *write_priority(struct field_output *out, const struct field *field, const void *source)
-{
-	const Tlsplane__Ssl *ssl = source;
-
-	return ssl->has_priority ? output_json(out, json_integer(ssl->priority)) : NULL;
 }
 
 /* x509 ---------------------------------------------------------------------------------------------------------------
@@ -245,7 +228,7 @@ static void finish_ssl(struct field_input *in, json_t *document, ProtobufCMessag
 {
 	Tlsplane__Ssl *ssl = (Tlsplane__Ssl *)body;
 
-	if (json_object_get(document, "sni") == NULL && json_object_get(document, "snis") == NULL)
+	if (!ssl->client_type && json_object_get(document, "sni") == NULL && json_object_get(document, "snis") == NULL)
 		findings_add(in->findings, FINDING_ERROR, "missing-field", "/snis",
 		             "\"sni\" or \"snis\" is required; \"*\" serves every name");
 	finish_names(in, ssl);
@@ -267,31 +250,50 @@ static int load_ssl(struct field_output *out, struct error *err)
 static void find_ssl_certs(const ProtobufCMessage *body, const struct cert_list *lists,
                            const struct resource_limits *limits, struct findings *findings)
 {
+	const Tlsplane__Ssl *ssl = (const Tlsplane__Ssl *)body;
+	enum cert_use use = ssl->client_type ? CERT_USE_CLIENT : CERT_USE_SERVER;
 	char pointer[32];
 
 	for (size_t i = 0; i < CERT_LISTS_PAIRS; i++) {
 		body_pair_pointer(i, pointer);
-		cert_list_find_chain(&lists[i], pointer, limits, findings);
-		cert_list_find_names(&lists[i], pointer, (const Tlsplane__Ssl *)body, findings);
+		cert_list_find_chain(&lists[i], pointer, use, limits, findings);
+		cert_list_find_names(&lists[i], pointer, ssl, findings);
 	}
 	cert_list_find_cas(&lists[CERT_LIST_CAS], "/client/ca", limits, findings);
 }
 
+#define NO_FILES(name) "no file is read by its path: PEM text in \"" name "\""
+
 /* A key is matched with the certificate before it, so "cert" stands before "key" and "certs" before "keys". */
 static const struct field ssl_rows[] = {
-	{"type", read_type, write_type},
+	{"type", read_type, write_type}, /* first: the rest depends on it */
 	{"sni", read_sni, write_sni},
 	{"snis", read_snis, write_snis},
 	{"cert", ssl_read_cert, ssl_write_cert, .flags = FIELD_REQUIRED},
 	{"key", ssl_read_key, NULL},
 	{"certs", ssl_read_certs, ssl_write_certs},
 	{"keys", ssl_read_keys, NULL},
-	{"client", read_client, write_client, .below = &field_table_client},
+	{"client", read_client, write_client, .below = &field_table_client_auth},
 	{"ssl_protocols", read_ssl_protocols, write_ssl_protocols},
 	{"tls_options", field_read_ref, field_write_text, FIELD_TEXT(Tlsplane__Ssl, tls_options), .kind = KIND_TLS_OPTIONS},
-	{"priority", read_priority, write_priority},
+	{"priority", field_read_i32, field_write_i32, FIELD_OPTIONAL(Tlsplane__Ssl, priority), .min = INT32_MIN, .max = INT32_MAX},
 	{"x509", NULL, write_x509, .flags = FIELD_SERVER},
 	{"x509_more", NULL, write_x509_more, .flags = FIELD_SERVER},
+	FIELD_ADVICE("certFile", NO_FILES("cert")),
+	FIELD_ADVICE("cert_file", NO_FILES("cert")),
+	FIELD_ADVICE("public_key", NO_FILES("cert")),
+	FIELD_ADVICE("ssl_cert_name", NO_FILES("cert")),
+	FIELD_ADVICE("keyFile", NO_FILES("key")),
+	FIELD_ADVICE("key_file", NO_FILES("key")),
+	FIELD_ADVICE("private_key", NO_FILES("key")),
+	FIELD_ADVICE("ssl_key_name", NO_FILES("key")),
+	FIELD_ADVICE("ssl_ca_name", "intermediate certificates stand in \"cert\", after the leaf"),
+	FIELD_ADVICE("ssl_key_dialog", "keys are given without a passphrase: openssl pkey -in key.pem"),
+	FIELD_ADVICE("ca_file", "is \"ca\" (PEM text) or \"ca_bundle\" in \"client\" here"),
+	FIELD_ADVICE("stores", "there are no stores: \"selector\" says who holds the object, \"default_ssl\" of TLS options "
+	                       "which one is the default"),
+	FIELD_ADVICE("fqdn", "is \"sni\" or \"snis\" here"),
+	FIELD_ADVICE("dest_ip", "addresses are listeners' matter: \"tls_options\" of a listener, \"listeners\" of a route"),
 };
 static const struct field_table ssl_table = FIELD_TABLE(ssl_rows);
 

@@ -142,6 +142,8 @@ static Tlsplane__Pair *pair_new(struct field_input *in, const struct cert_list *
 		return NULL;
 	tlsplane__pair__init(pair);
 	pair->key_type = (Tlsplane__KeyType)leaf->key_type;
+	pair->not_after = leaf->not_after > 0 ? (uint64_t)leaf->not_after : 0;
+	pair->has_not_after = true;
 	field_copy_ders(in, list, &pair->n_chain, &pair->chain);
 	pair->spki_sha256.data = field_alloc(in, 1, sizeof(leaf->spki_sha256));
 	if (pair->spki_sha256.data != NULL) {

@@ -12,6 +12,7 @@
 
 #define LACKS_RC4 "RC4 is broken and absent from this OpenSSL (RFC 7465); use an AES-GCM or CHACHA20 suite"
 #define LACKS_3DES "3DES is weak and absent from this OpenSSL (SWEET32); use an AES-GCM or CHACHA20 suite"
+#define LACKS_DHE "finite-field DHE is not offered; use the ECDHE suite of the same cipher"
 #define LACKS_MLKEM "it needs OpenSSL 3.5 or later; use x25519"
 
 #define R SUITE_AUTH_RSA
@@ -46,6 +47,13 @@ static const struct suite suite_table[] = {
 	{0x0005, "TLS_RSA_WITH_RC4_128_SHA", NULL, false, R, LACKS_RC4},
 	{0xC007, "TLS_ECDHE_ECDSA_WITH_RC4_128_SHA", NULL, false, E, LACKS_RC4},
 	{0xC011, "TLS_ECDHE_RSA_WITH_RC4_128_SHA", NULL, false, R, LACKS_RC4},
+	{0x0033, "TLS_DHE_RSA_WITH_AES_128_CBC_SHA", NULL, false, R, LACKS_DHE},
+	{0x0039, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA", NULL, false, R, LACKS_DHE},
+	{0x0067, "TLS_DHE_RSA_WITH_AES_128_CBC_SHA256", NULL, false, R, LACKS_DHE},
+	{0x006B, "TLS_DHE_RSA_WITH_AES_256_CBC_SHA256", NULL, false, R, LACKS_DHE},
+	{0x009E, "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256", NULL, false, R, LACKS_DHE},
+	{0x009F, "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384", NULL, false, R, LACKS_DHE},
+	{0xCCAA, "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256", NULL, false, R, LACKS_DHE},
 	{0x5600, "TLS_FALLBACK_SCSV", NULL, false, SUITE_AUTH_ANY,
      "it is a signal of clients, not a cipher suite (RFC 7507), and honoured without being listed"},
 };
@@ -66,6 +74,13 @@ static const struct code_alias suite_aliases[] = {
 	{"RC4-SHA", 0x0005},
 	{"ECDHE-ECDSA-RC4-SHA", 0xC007},
 	{"ECDHE-RSA-RC4-SHA", 0xC011},
+	{"DHE-RSA-AES128-SHA", 0x0033},
+	{"DHE-RSA-AES256-SHA", 0x0039},
+	{"DHE-RSA-AES128-SHA256", 0x0067},
+	{"DHE-RSA-AES256-SHA256", 0x006B},
+	{"DHE-RSA-AES128-GCM-SHA256", 0x009E},
+	{"DHE-RSA-AES256-GCM-SHA384", 0x009F},
+	{"DHE-RSA-CHACHA20-POLY1305", 0xCCAA},
 };
 
 static const struct group group_table[] = {
@@ -177,4 +192,43 @@ const char *version_name(uint32_t version)
 	static const char *const names[] = {"TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
 
 	return version >= 0x0301 && version <= 0x0304 ? names[version - 0x0301] : NULL;
+}
+
+static const uint32_t default_suites12[] = {0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8};
+static const uint32_t default_suites13[] = {0x1301, 0x1302, 0x1303};
+static const uint32_t default_groups[] = {29, 23, 24, 25};
+
+static size_t add_suites(const uint32_t *codes, size_t count, const struct suite *ret[SUITES_IN_FORCE_MAX], size_t len)
+{
+	for (size_t i = 0; i < count && len < SUITES_IN_FORCE_MAX; i++)
+		ret[len++] = suite_find_code(codes[i]);
+	return len;
+}
+
+size_t suites_in_force(const uint32_t *codes, size_t count, uint32_t min, uint32_t max,
+                       const struct suite *ret[SUITES_IN_FORCE_MAX])
+{
+	size_t len = add_suites(codes, count, ret, 0);
+	bool has13 = false;
+
+	for (size_t i = 0; i < len; i++)
+		has13 = has13 || ret[i]->tls13;
+	if (!has13 && max >= 0x0304)
+		len = add_suites(default_suites13, ARRAY_LEN(default_suites13), ret, len);
+	if (count == 0 && min < 0x0304)
+		len = add_suites(default_suites12, ARRAY_LEN(default_suites12), ret, len);
+	return len;
+}
+
+size_t groups_in_force(const uint32_t *ids, size_t count, const struct group *ret[SUITES_IN_FORCE_MAX])
+{
+	size_t len = 0;
+
+	if (count == 0) {
+		ids = default_groups;
+		count = ARRAY_LEN(default_groups);
+	}
+	for (size_t i = 0; i < count && len < SUITES_IN_FORCE_MAX; i++)
+		ret[len++] = group_find_id(ids[i]);
+	return len;
 }

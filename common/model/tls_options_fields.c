@@ -1,173 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TLS options. Versions that are not given are TLSv1.3, as in the preset that holds when no options are chosen; they
  * are written into the body, so that an answer says what holds. */
-#include "model/fields.h"
+#include "model/crypto_fields.h"
+#include "model/client_mode.h"
 
-#include "model/suites.h"
+#define COUNT_MAX 1000000
 
-#define LIST_MAX 32
-#define ALPN_MAX 255
+/* session_tickets: a bool, or an object ------------------------------------------------------------------------------- */
 
-static void read_version(struct field_input *in, const struct field *field, json_t *value, void *target)
+#define TICKETS(member) FIELD_OPTIONAL(Tlsplane__SessionTickets, member)
+
+static const struct field tickets_rows[] = {
+	{"enabled", field_read_bool, field_write_bool, TICKETS(enabled)},
+	{"count", field_read_u32, field_write_u32, TICKETS(count), .min = 1, .max = 8},
+	{"lifetime", field_read_u32, field_write_u32, TICKETS(lifetime_s), .min = 1, .max = 86400},
+};
+static const struct field_table tickets_table = FIELD_TABLE(tickets_rows);
+
+static void read_session_tickets(struct field_input *in, const struct field *field, json_t *value, void *target)
 {
-	uint32_t *slot = (void *)((char *)target + field->offset);
-	protobuf_c_boolean *has = (void *)((char *)target + field->has);
+	Tlsplane__TlsOptions *options = target;
+	Tlsplane__SessionTickets *tickets = field_alloc(in, 1, sizeof(*tickets));
 
-	*slot = field_version(in, value);
-	*has = *slot != 0;
-}
-
-static json_t *write_version(struct field_output *out, const struct field *field, const void *source)
-{
-	const uint32_t *slot = (const void *)((const char *)source + field->offset);
-
-	return output_text(out, version_name(*slot));
-}
-
-/* cipher_suites, curve_preferences: names or integers ---------------------------------------------------------------
- */
-
-static uint32_t read_suite(struct field_input *in, json_t *value)
-{
-	const struct suite *suite;
-	char quoted[QUOTE_MAX];
-
-	if (json_is_integer(value)) {
-		json_int_t code = json_integer_value(value);
-
-		suite = code < 0 || code > UINT16_MAX ? NULL : suite_find_code((uint32_t)code);
-	} else if (json_is_string(value)) {
-		suite = suite_find(json_string_value(value));
-	} else {
-		field_error(in, "wrong-type", "must be a name or an integer");
-		return 0;
-	}
-	if (suite != NULL && suite->openssl != NULL)
-		return suite->code;
-	if (suite != NULL)
-		field_error(in, "unsupported-cipher-suite", "%s: %s", suite->iana, suite->reason);
-	else if (json_is_string(value))
-		field_error(in, "unknown-cipher-suite", "unknown cipher suite \"%s\"",
-		            field_quote(json_string_value(value), quoted));
-	else
-		field_error(in, "unknown-cipher-suite", "unknown cipher suite %lld", (long long)json_integer_value(value));
-	return 0;
-}
-
-static uint32_t read_group(struct field_input *in, json_t *value)
-{
-	const struct group *group;
-	char quoted[QUOTE_MAX];
-
-	if (json_is_integer(value)) {
-		json_int_t id = json_integer_value(value);
-
-		group = id < 0 || id > UINT16_MAX ? NULL : group_find_id((uint32_t)id);
-	} else if (json_is_string(value)) {
-		group = group_find(json_string_value(value));
-	} else {
-		field_error(in, "wrong-type", "must be a name or an integer");
-		return 0;
-	}
-	if (group != NULL && group->openssl != NULL)
-		return group->id;
-	if (group != NULL)
-		field_error(in, "unsupported-group", "%s: %s", group->iana, group->reason);
-	else if (json_is_string(value))
-		field_error(in, "unknown-group", "unknown group \"%s\"", field_quote(json_string_value(value), quoted));
-	else
-		field_error(in, "unknown-group", "unknown group %lld", (long long)json_integer_value(value));
-	return 0;
-}
-
-/* Code points by read_one; 0 is none. */
-static void read_codes(struct field_input *in, json_t *value,
-                       uint32_t (*read_one)(struct field_input *in, json_t *value), size_t *ret_count,
-                       uint32_t **ret_codes)
-{
-	if (!field_is_array(in, value, 1, LIST_MAX))
+	options->session_tickets = tickets;
+	if (tickets == NULL)
 		return;
-	*ret_codes = field_alloc(in, json_array_size(value), sizeof(**ret_codes));
-	for (size_t i = 0; i < json_array_size(value) && *ret_codes != NULL; i++) {
-		size_t mark = field_enter_index(in, i);
-		uint32_t code = read_one(in, json_array_get(value, i));
-
-		if (code != 0)
-			(*ret_codes)[(*ret_count)++] = code;
-		field_leave(in, mark);
-	}
+	tlsplane__session_tickets__init(tickets);
+	tickets->enabled = tickets->has_enabled = true;
+	if (json_is_boolean(value))
+		tickets->enabled = json_is_true(value);
+	else if (json_is_object(value))
+		field_read_object(in, field, value, tickets);
+	else
+		field_error(in, "wrong-type", "must be true, false or an object");
 }
 
-static void read_cipher_suites(struct field_input *in, const struct field *field, json_t *value, void *target)
-{
-	Tlsplane__TlsOptions *options = target;
-
-	read_codes(in, value, read_suite, &options->n_cipher_suites, &options->cipher_suites);
-}
-
-static json_t *write_cipher_suites(struct field_output *out, const struct field *field, const void *source)
+static json_t *write_session_tickets(struct field_output *out, const struct field *field, const void *source)
 {
 	const Tlsplane__TlsOptions *options = source;
-	json_t *names = options->n_cipher_suites == 0 ? NULL : output_json(out, json_array());
+	const Tlsplane__SessionTickets *tickets = options->session_tickets;
+	json_t *object;
 
-	for (size_t i = 0; i < options->n_cipher_suites && names != NULL; i++) {
-		const struct suite *suite = suite_find_code(options->cipher_suites[i]);
-
-		output_append(out, names, suite != NULL ? output_text(out, suite->iana) : NULL);
-	}
-	return names;
+	if (tickets == NULL)
+		return NULL;
+	if (!tickets->has_count && !tickets->has_lifetime_s)
+		return output_json(out, json_boolean(!tickets->has_enabled || tickets->enabled));
+	object = output_json(out, json_object());
+	if (object != NULL)
+		fields_write(out, &tickets_table, tickets, object);
+	return object;
 }
 
-static void read_curve_preferences(struct field_input *in, const struct field *field, json_t *value, void *target)
-{
-	Tlsplane__TlsOptions *options = target;
-
-	read_codes(in, value, read_group, &options->n_curve_preferences, &options->curve_preferences);
-}
-
-static json_t *write_curve_preferences(struct field_output *out, const struct field *field, const void *source)
-{
-	const Tlsplane__TlsOptions *options = source;
-	json_t *names = options->n_curve_preferences == 0 ? NULL : output_json(out, json_array());
-
-	for (size_t i = 0; i < options->n_curve_preferences && names != NULL; i++) {
-		const struct group *group = group_find_id(options->curve_preferences[i]);
-
-		output_append(out, names, group != NULL ? output_text(out, group->iana) : NULL);
-	}
-	return names;
-}
-
-/* alpn_protocols, client_auth ----------------------------------------------------------------------------------------
- */
-
-static void read_alpn_protocols(struct field_input *in, const struct field *field, json_t *value, void *target)
-{
-	Tlsplane__TlsOptions *options = target;
-
-	if (!field_is_array(in, value, 0, LIST_MAX))
-		return;
-	options->alpn_protocols = field_alloc(in, json_array_size(value), sizeof(*options->alpn_protocols));
-	for (size_t i = 0; i < json_array_size(value) && options->alpn_protocols != NULL; i++) {
-		size_t mark = field_enter_index(in, i);
-		const char *name = field_text(in, json_array_get(value, i));
-		char *copy = name == NULL ? NULL : field_copy(in, name);
-
-		if (copy != NULL)
-			options->alpn_protocols[options->n_alpn_protocols++] = copy;
-		field_leave(in, mark);
-	}
-}
-
-static json_t *write_alpn_protocols(struct field_output *out, const struct field *field, const void *source)
-{
-	const Tlsplane__TlsOptions *options = source;
-	json_t *names = options->n_alpn_protocols == 0 ? NULL : output_json(out, json_array());
-
-	for (size_t i = 0; i < options->n_alpn_protocols && names != NULL; i++)
-		output_append(out, names, output_text(out, options->alpn_protocols[i]));
-	return names;
-}
+/* client_auth --------------------------------------------------------------------------------------------------------- */
 
 static void read_client_auth(struct field_input *in, const struct field *field, json_t *value, void *target)
 {
@@ -178,6 +62,12 @@ static void read_client_auth(struct field_input *in, const struct field *field, 
 		return;
 	tlsplane__client_auth__init(options->client_auth);
 	field_read_object(in, field, value, options->client_auth);
+	if (json_is_object(value) && json_object_get(value, "verify") == NULL) {
+		size_t mark = field_enter(in, "verify");
+
+		field_error(in, "missing-field", "is required");
+		field_leave(in, mark);
+	}
 }
 
 static json_t *write_client_auth(struct field_output *out, const struct field *field, const void *source)
@@ -203,8 +93,8 @@ static void finish_tls_options(struct field_input *in, json_t *document, Protobu
 		options->max_version = 0x0304;
 	options->has_min_version = options->has_max_version = true;
 	options->has_builtin = options->builtin = in->builtin;
-	in->resource->demands_client =
-		options->client_auth != NULL && options->client_auth->verify == TLSPLANE__CLIENT_VERIFY__VERIFY_REQUIRE;
+	if (options->client_auth != NULL)
+		in->resource->client_bits = client_mode_bits(options->client_auth->verify);
 }
 
 static int load_tls_options(struct field_output *out, struct error *err)
@@ -221,21 +111,58 @@ static void find_tls_options_certs(const ProtobufCMessage *body, const struct ce
 	cert_list_find_cas(&lists[CERT_LIST_CAS], "/client_auth/ca", limits, findings);
 }
 
+#define IN_CLIENT_AUTH(first, second) "is \"" first "\" and \"" second "\" in \"client_auth\" here"
+
 #define OPTIONS(member) FIELD_OPTIONAL(Tlsplane__TlsOptions, member)
 
 static const struct field tls_options_rows[] = {
-	{"min_version", read_version, write_version, OPTIONS(min_version)},
-	{"max_version", read_version, write_version, OPTIONS(max_version)},
-	{"cipher_suites", read_cipher_suites, write_cipher_suites},
-	{"curve_preferences", read_curve_preferences, write_curve_preferences},
-	{"alpn_protocols", read_alpn_protocols, write_alpn_protocols},
+	{"min_version", field_read_version, field_write_version, OPTIONS(min_version)},
+	{"max_version", field_read_version, field_write_version, OPTIONS(max_version)},
+	{"cipher_suites", field_read_suites, field_write_suites, FIELD_LIST(Tlsplane__TlsOptions, cipher_suites)},
+	{"curve_preferences", field_read_groups, field_write_groups, FIELD_LIST(Tlsplane__TlsOptions, curve_preferences)},
+	{"alpn_protocols", field_read_alpn, field_write_texts, FIELD_LIST(Tlsplane__TlsOptions, alpn_protocols),
+     .max = CRYPTO_LIST_MAX},
 	{"prefer_server_ciphers", field_read_bool, field_write_bool, OPTIONS(prefer_server_ciphers)},
 	{"sni_strict", field_read_bool, field_write_bool, OPTIONS(sni_strict)},
 	{"default_ssl", field_read_ref, field_write_text, FIELD_TEXT(Tlsplane__TlsOptions, default_ssl), .kind = KIND_SSL},
 	{"client_auth", read_client_auth, write_client_auth, .below = &field_table_client_auth},
 	{"handshake_timeout", field_read_seconds, field_write_seconds, OPTIONS(handshake_timeout_ms), .min = 100,
      .max = 300000},
+	{"session_tickets", read_session_tickets, write_session_tickets, .below = &tickets_table},
+	{"max_handshakes", field_read_u32, field_write_u32, OPTIONS(max_handshakes), .min = 1, .max = COUNT_MAX},
+	{"handshakes_per_second", field_read_u32, field_write_u32, OPTIONS(handshakes_per_second), .min = 1,
+     .max = COUNT_MAX},
 	{"builtin", NULL, field_write_bool, OPTIONS(builtin), .flags = FIELD_SERVER},
+	FIELD_CALLED("minVersion", "min_version"),
+	FIELD_CALLED("valid_tls_version_min_in", "min_version"),
+	FIELD_CALLED("maxVersion", "max_version"),
+	FIELD_CALLED("valid_tls_version_max_in", "max_version"),
+	FIELD_ADVICE("valid_tls_versions_in", "is \"min_version\" and \"max_version\" here"),
+	FIELD_CALLED("cipherSuites", "cipher_suites"),
+	FIELD_CALLED("server_cipher_suite", "cipher_suites"),
+	FIELD_CALLED("server_TLSv1_3_cipher_suites", "cipher_suites"),
+	FIELD_CALLED("curvePreferences", "curve_preferences"),
+	FIELD_CALLED("server_groups_list", "curve_preferences"),
+	FIELD_CALLED("alpnProtocols", "alpn_protocols"),
+	FIELD_CALLED("preferServerCipherSuites", "prefer_server_ciphers"),
+	FIELD_CALLED("prefer_server_cipher_suites", "prefer_server_ciphers"),
+	FIELD_CALLED("sniStrict", "sni_strict"),
+	FIELD_CALLED("timeout", "handshake_timeout"),
+	FIELD_CALLED("connection_rate_limit", "handshakes_per_second"),
+	FIELD_ADVICE("disableSessionTickets", "is \"session_tickets\": false here"),
+	FIELD_CALLED("ssl_ticket_enabled", "session_tickets"),
+	FIELD_ADVICE("ssl_ticket_number", "is \"count\" in \"session_tickets\" here"),
+	FIELD_ADVICE("clientAuth", IN_CLIENT_AUTH("verify", "ca_bundle")),
+	FIELD_ADVICE("verify", IN_CLIENT_AUTH("verify", "ca_bundle")),
+	FIELD_ADVICE("verify_and_map", "is \"verify\": \"verify_and_map\" in \"client_auth\" here"),
+	FIELD_ADVICE("verify_client", IN_CLIENT_AUTH("verify", "ca_bundle")),
+	FIELD_ADVICE("enable_mtls", IN_CLIENT_AUTH("verify", "ca_bundle")),
+	FIELD_ADVICE("ca_file", IN_CLIENT_AUTH("ca", "ca_bundle")),
+	FIELD_ADVICE("ca_certs", IN_CLIENT_AUTH("ca", "ca_bundle")),
+	FIELD_ADVICE("verify_client_ca_certs", IN_CLIENT_AUTH("ca", "ca_bundle")),
+	FIELD_ADVICE("pinned_certs", "is \"pins\" in \"client_auth\" here"),
+	FIELD_ADVICE("disable_system_ca_pool", "the system's CAs are never asked about clients"),
+	FIELD_ADVICE("ip_allow", "is \"allow_clients\" of a route here"),
 };
 static const struct field_table tls_options_table = FIELD_TABLE(tls_options_rows);
 

@@ -136,10 +136,70 @@ static json_t *write_nodes(struct field_output *out, const struct field *field, 
 	return nodes;
 }
 
+/* scheme, send_proxy_protocol ---------------------------------------------------------------------------------------- */
+
+static const char *const schemes[] = {"tcp", "tls"};
+static const struct field_words scheme_words = {schemes, ARRAY_LEN(schemes)};
+
+static const char *const proxy_versions[] = {"off", "v1", "v2"};
+static const struct field_words proxy_words = {proxy_versions, ARRAY_LEN(proxy_versions)};
+
+/* Versions may be written as numbers; "off" is kept as nothing. */
+static void read_send_proxy_protocol(struct field_input *in, const struct field *field, json_t *value, void *target)
+{
+	Tlsplane__Upstream *upstream = target;
+	struct {
+		int version;
+		protobuf_c_boolean has;
+	} word = {0, false};
+	const struct field row = {.offset = offsetof(typeof(word), version), .has = offsetof(typeof(word), has), .words = &proxy_words};
+	int64_t number;
+
+	if (!json_is_integer(value))
+		field_read_word(in, &row, value, &word);
+	else if (field_integer(in, value, 1, 2, &number))
+		word.version = (int)number;
+	upstream->send_proxy_protocol = (uint32_t)word.version;
+	upstream->has_send_proxy_protocol = word.version != 0;
+}
+
+static json_t *write_send_proxy_protocol(struct field_output *out, const struct field *field, const void *source)
+{
+	const Tlsplane__Upstream *upstream = source;
+
+	if (!upstream->has_send_proxy_protocol || upstream->send_proxy_protocol >= ARRAY_LEN(proxy_versions))
+		return NULL;
+	return output_text(out, proxy_versions[upstream->send_proxy_protocol]);
+}
+
+#define UPSTREAM(member) FIELD_OPTIONAL(Tlsplane__Upstream, member)
+#define SECONDS field_read_seconds, field_write_seconds
+
+/* APISIX's upstream.tls and its like. */
+#define INLINE_CERTIFICATE                                                                                             \
+	field_read_refused, NULL,                                                                                          \
+		.advice = "no certificate stands in an upstream: PUT it as an SSL object of type \"client\", name that in "       \
+				  "client_ssl of an object in upstream_tls, and name this one here in upstream_tls"
+
 static const struct field upstream_rows[] = {
 	{"nodes", read_nodes, write_nodes, .flags = FIELD_REQUIRED},
-	{"connect_timeout", field_read_seconds, field_write_seconds, FIELD_OPTIONAL(Tlsplane__Upstream, connect_timeout_ms),
-     .min = 1, .max = 300000},
+	{"connect_timeout", SECONDS, UPSTREAM(connect_timeout_ms), .min = 1, .max = 300000},
+	{"scheme", field_read_word, field_write_word, UPSTREAM(tls), .words = &scheme_words},
+	{"upstream_tls", field_read_ref, field_write_text, FIELD_TEXT(Tlsplane__Upstream, upstream_tls),
+     .kind = KIND_UPSTREAM_TLS},
+	{"send_proxy_protocol", read_send_proxy_protocol, write_send_proxy_protocol},
+	{"max_fails", field_read_u32, field_write_u32, UPSTREAM(max_fails), .min = 0, .max = 100},
+	{"fail_timeout", SECONDS, UPSTREAM(fail_timeout_ms), .min = 100, .max = 3600000},
+	{"tls", INLINE_CERTIFICATE},
+	{"client_cert", INLINE_CERTIFICATE},
+	{"client_key", INLINE_CERTIFICATE},
+	{"client_cert_id", INLINE_CERTIFICATE},
+	{"cert", INLINE_CERTIFICATE},
+	{"key", INLINE_CERTIFICATE},
+	FIELD_CALLED("serversTransport", "upstream_tls"),
+	FIELD_CALLED("timeout", "connect_timeout"),
+	FIELD_ADVICE("type", "nodes are chosen by their weights, round robin"),
+	FIELD_ADVICE("pass_host", "is \"sni_policy\" of an object in upstream_tls here"),
 };
 static const struct field_table upstream_table = FIELD_TABLE(upstream_rows);
 
