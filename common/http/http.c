@@ -5,34 +5,35 @@
  *
  *   SERVING --http_server_close--> DRAINING --no request left, or grace over--> CLOSING --handles closed--> (freed)
  *
+ * With TLS the front (front.h) accepts and MHD gets one end of a socket pair per connection; else MHD accepts.
+ *
  * While DRAINING nothing is accepted and new requests on open connections are refused. MHD would abort on a suspended
  * connection when it stops: requests that still wait then are orphaned and their connections resumed. */
 #include "http/http.h"
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "http/front.h"
 #include "http/request.h"
+#include "http/sockaddr.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define CONNECTION_MEMORY (64u << 10) /* MHD's own, per connection: bounds the head of a request */
-#define LISTEN_BACKLOG 128
 
 struct http_server {
 	struct http_config config;
 	struct MHD_Daemon *daemon;
+	struct front *front; /* NULL: plain HTTP */
 	uv_poll_t poll;
 	uv_timer_t deadline; /* MHD's next */
 	uv_timer_t grace;
-	unsigned handles; /* open ones of the three above */
+	unsigned handles; /* open ones of the three above, and the front */
 	uint16_t port;
 	bool resumed; /* a connection was, since MHD last worked */
 	bool draining, closing;
@@ -306,15 +307,23 @@ static void drive_soon(struct http_server *server)
 	uv_timer_start(&server->deadline, on_deadline, 0, 0);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void handle_closed(struct http_server *server)
 {
-	struct http_server *server = handle->data;
-
 	if (--server->handles > 0)
 		return;
 	if (server->on_closed != NULL)
 		server->on_closed(server->config.owner);
 	free(server);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	handle_closed(handle->data);
+}
+
+static void on_front_closed(void *owner)
+{
+	handle_closed(owner);
 }
 
 static void close_handles(struct http_server *server)
@@ -338,6 +347,8 @@ static void server_finish(struct http_server *server)
 	}
 	MHD_stop_daemon(server->daemon);
 	assert(server->requests == NULL);
+	if (server->front != NULL)
+		front_close(server->front, on_front_closed); /* what MHD has answered still flows out */
 	close_handles(server);
 }
 
@@ -348,96 +359,38 @@ static void on_grace_over(uv_timer_t *timer)
 
 void http_server_close(struct http_server *server, uint64_t grace_ms, void (*on_closed)(void *owner))
 {
-	MHD_socket listening;
-
 	assert(!server->draining);
 	server->draining = true;
 	server->on_closed = on_closed;
-	listening = MHD_quiesce_daemon(server->daemon);
-	if (listening != MHD_INVALID_SOCKET)
-		close(listening);
+	if (server->front != NULL)
+		front_quiesce(server->front);
+	else
+		close(MHD_quiesce_daemon(server->daemon));
 	uv_timer_start(&server->grace, on_grace_over, server->requests != NULL ? grace_ms : 0, 0);
 }
 
 /* Start ----------------------------------------------------------------------------------------------------------- */
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
-
-static int parse_address(const char *host, uint16_t port, union address *ret, socklen_t *ret_len, struct error *err)
+/* The plain end of an HTTPS connection. MHD closes fd also when it has no place for it. */
+static void on_plain(int fd, const struct sockaddr *peer, socklen_t peer_len, void *owner)
 {
-	union address address = {0};
+	struct http_server *server = owner;
 
-	if (strcmp(host, "localhost") == 0)
-		host = "127.0.0.1";
-	if (inet_pton(AF_INET, host, &address.in.sin_addr) == 1) {
-		address.in.sin_family = AF_INET;
-		address.in.sin_port = htons(port);
-		*ret_len = sizeof(address.in);
-	} else if (inet_pton(AF_INET6, host, &address.in6.sin6_addr) == 1) {
-		address.in6.sin6_family = AF_INET6;
-		address.in6.sin6_port = htons(port);
-		*ret_len = sizeof(address.in6);
-	} else {
-		return error_set(err, E_INVALID, "%s is no IP address", host);
-	}
-	*ret = address;
-	return 0;
+	if (MHD_add_connection(server->daemon, fd, peer, peer_len) == MHD_YES)
+		drive_soon(server);
 }
 
-static int check_loopback(const char *host, const union address *address, struct error *err)
-{
-	bool loopback = address->any.sa_family == AF_INET ? ntohl(address->in.sin_addr.s_addr) >> 24 == 127
-	                                                  : IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
-
-	if (!loopback)
-		return error_set(err, E_FORBIDDEN,
-		                 "%s is not a loopback address: this port speaks plain HTTP, and HTTPS is not available yet",
-		                 host);
-	return 0;
-}
-
-/* A listening descriptor in *ret_fd, and the port that it got. */
-static int open_socket(const struct http_config *config, int *ret_fd, uint16_t *ret_port, struct error *err)
-{
-	union address address;
-	socklen_t len;
-	int fd, on = 1;
-	int r = parse_address(config->host, config->port, &address, &len, err);
-
-	if (r == 0)
-		r = check_loopback(config->host, &address, err);
-	if (r < 0)
-		return r;
-	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(err, error_from_errno(errno), "socket: %s", strerror(errno));
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 || bind(fd, &address.any, len) < 0 ||
-	    listen(fd, LISTEN_BACKLOG) < 0 || getsockname(fd, &address.any, &len) < 0) {
-		int code = errno == EADDRINUSE ? E_BUSY : error_from_errno(errno);
-
-		error_set(err, code, "listen on %s port %u: %s", config->host, config->port, strerror(errno));
-		close(fd);
-		return code;
-	}
-	*ret_fd = fd;
-	*ret_port = ntohs(address.any.sa_family == AF_INET ? address.in.sin_port : address.in6.sin6_port);
-	return 0;
-}
-
-/* fd belongs to MHD from here on, also when it fails. */
+/* fd belongs to MHD from here on, also when it fails; -1: it gets its connections from the front. */
 static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
 {
 	const struct http_config *config = &server->config;
+	unsigned flags =
+	    MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME | (fd < 0 ? MHD_USE_NO_LISTEN_SOCKET : 0);
 
 	/* clang-format off */
-	return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0,
+	return MHD_start_daemon(flags, 0,
 	                        NULL, NULL, on_access, server,
 	                        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-	                        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
 	                        MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
 	                        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
 	                        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
@@ -445,6 +398,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
 	                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_seconds,
 	                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 	                        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+	                        fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
 	                        MHD_OPTION_END);
 	/* clang-format on */
 }
@@ -458,11 +412,41 @@ static int start_watching(struct http_server *server, uv_loop_t *loop, struct er
 		return error_set(err, E_IO, "watching the HTTP server's descriptor failed");
 	uv_timer_init(loop, &server->deadline);
 	uv_timer_init(loop, &server->grace);
-	server->handles = 3;
+	server->handles = 3 + (server->front != NULL);
 	server->poll.data = server->deadline.data = server->grace.data = server;
 	started = uv_poll_start(&server->poll, UV_READABLE, on_readable);
 	assert(started == 0); /* it fails only for a descriptor that is watched already */
 	return 0;
+}
+
+static int start_front(struct http_server *server, uv_loop_t *loop, int fd, struct error *err)
+{
+	const struct front_config config = {.loop = loop,
+	                                    .tls = *server->config.tls,
+	                                    .connections_max = server->config.connections_max,
+	                                    .idle_seconds = server->config.idle_seconds,
+	                                    .on_plain = on_plain,
+	                                    .owner = server};
+
+	return front_start(&config, fd, &server->front, err);
+}
+
+/* Takes fd over. The front's own failure needs nothing undone: it accepts nothing before the loop runs. */
+static int start_parts(struct http_server *server, uv_loop_t *loop, int fd, struct error *err)
+{
+	bool tls = server->config.tls != NULL;
+	int r = tls ? start_front(server, loop, fd, err) : 0;
+
+	if (r < 0)
+		return r;
+	server->daemon = start_daemon(server, tls ? -1 : fd);
+	if (server->daemon == NULL)
+		return error_set(err, E_IO, "starting the HTTP server failed");
+	return start_watching(server, loop, err);
+}
+
+static void ignore_closed(void *owner)
+{
 }
 
 int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret, struct error *err)
@@ -473,20 +457,20 @@ int http_server_start(uv_loop_t *loop, const struct http_config *config, struct 
 	if (server == NULL)
 		return error_nomem(err);
 	server->config = *config;
-	r = open_socket(config, &fd, &server->port, err);
-	if (r == 0) {
-		server->daemon = start_daemon(server, fd);
-		if (server->daemon == NULL)
-			r = error_set(err, E_IO, "starting the HTTP server failed");
-		else
-			r = start_watching(server, loop, err);
-	}
+	r = sockaddr_listen(config->host, config->port, config->tls == NULL, &fd, &server->port, err);
+	if (r == 0)
+		r = start_parts(server, loop, fd, err);
 	if (r < 0) {
 		if (server->daemon != NULL)
 			MHD_stop_daemon(server->daemon);
+		if (server->front != NULL) {
+			front_quiesce(server->front);
+			front_close(server->front, ignore_closed);
+		}
 		free(server);
 		return r;
 	}
+	server->config.tls = NULL; /* the front has its copy */
 	*ret = server;
 	return 0;
 }

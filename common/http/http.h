@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmicrohttpd inside a uv loop: plain HTTP on loopback. A request is delivered whole (body bounded); the answer may
- * come later, from the loop. MHD runs in external epoll mode, its epoll descriptor watched by uv_poll; a request that
- * waits is a suspended MHD connection. One loop owns a server and its requests. */
+/* libmicrohttpd inside a uv loop: plain HTTP on loopback, HTTPS (our own TLS in front) on any address. A request is
+ * delivered whole (body bounded); the answer may come later, from the loop. MHD runs in external epoll mode, its epoll
+ * descriptor watched by uv_poll; a request that waits is a suspended MHD connection. One loop owns a server and its
+ * requests. The process ignores SIGPIPE. */
 #pragma once
 
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/macros.h"
+#include "stream/tls_server.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,9 +17,17 @@
 struct http_server;
 struct http_request;
 
+struct http_tls {
+	/* At each handshake, so that a rotated certificate is served at once: see struct tls_server_hooks. Negative: the
+	 * handshake is refused, and why is logged, at most once a second. */
+	int (*put_certificate)(SSL *ssl, void *owner, struct error *err);
+	void *owner;
+};
+
 struct http_config {
-	const char *host; /* must be loopback: E_FORBIDDEN otherwise */
-	uint16_t port;    /* 0: any, see http_server_port */
+	const char *host;           /* without tls it must be loopback: E_FORBIDDEN otherwise */
+	const struct http_tls *tls; /* copied; NULL: plain HTTP */
+	uint16_t port;              /* 0: any, see http_server_port */
 	size_t body_max;
 	uint32_t connections_max;
 	uint32_t idle_seconds;
@@ -35,6 +45,8 @@ struct http_config {
 	void *owner;
 };
 
+/* E_INVALID: host is no IP address; E_FORBIDDEN, E_BUSY, E_NOMEM, E_IO, E_CRYPTO. After a failure with tls the loop may
+ * have handles of ours to close: run it once more. */
 int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret,
                       struct error *err) MUST_USE;
 uint16_t http_server_port(const struct http_server *server);

@@ -2,9 +2,7 @@
 /* A request's life and what its owner may ask of it. */
 #include "http/request.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,29 +10,10 @@
 
 static_assert(TARGET_PARAMETERS_MAX == HTTP_QUERY_MAX, "one limit, in two headers: target.h stands alone");
 
-static void format_peer(struct MHD_Connection *connection, char *peer, size_t size)
-{
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
-	char host[INET6_ADDRSTRLEN] = "";
-
-	snprintf(peer, size, "-");
-	if (address != NULL && address->sa_family == AF_INET) {
-		const struct sockaddr_in *in = (const void *)address;
-
-		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		snprintf(peer, size, "%s:%u", host, ntohs(in->sin_port));
-	} else if (address != NULL && address->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const void *)address;
-
-		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-		snprintf(peer, size, "[%s]:%u", host, ntohs(in6->sin6_port));
-	}
-}
-
 struct http_request *request_new(struct MHD_Connection *connection, const char *target)
 {
 	struct http_request *request = calloc(1, sizeof(*request));
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	struct error err = ERROR_NULL;
 
 	if (request == NULL)
@@ -42,7 +21,7 @@ struct http_request *request_new(struct MHD_Connection *connection, const char *
 	request->connection = connection;
 	request->state = REQUEST_HEAD;
 	request->body.sensitive = true;
-	format_peer(connection, request->peer, sizeof(request->peer));
+	sockaddr_format(info != NULL ? info->client_addr : NULL, request->peer);
 	request->target_code = target_parse(target, &request->target, &err);
 	if (request->target_code < 0)
 		request->target_refusal = strdup(err.text);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "http/http.h"
+#include "http/sockaddr.h"
 #include "http/target.h"
 
 #include <microhttpd.h>
@@ -27,7 +28,7 @@ struct http_request {
 	bool suspended; /* DELIVERED, and the handler has returned */
 	char method[16];
 	char id[REQUEST_ID_MAX + 1];
-	char peer[64];
+	char peer[SOCKADDR_TEXT_MAX];
 	struct target target;
 	int target_code; /* what target_parse said */
 	char *target_refusal;

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/sockaddr.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LISTEN_BACKLOG 128
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+static int parse_address(const char *host, uint16_t port, union address *ret, socklen_t *ret_len, struct error *err)
+{
+	union address address = {0};
+
+	if (strcmp(host, "localhost") == 0)
+		host = "127.0.0.1";
+	if (inet_pton(AF_INET, host, &address.in.sin_addr) == 1) {
+		address.in.sin_family = AF_INET;
+		address.in.sin_port = htons(port);
+		*ret_len = sizeof(address.in);
+	} else if (inet_pton(AF_INET6, host, &address.in6.sin6_addr) == 1) {
+		address.in6.sin6_family = AF_INET6;
+		address.in6.sin6_port = htons(port);
+		*ret_len = sizeof(address.in6);
+	} else {
+		return error_set(err, E_INVALID, "%s is no IP address", host);
+	}
+	*ret = address;
+	return 0;
+}
+
+static bool is_loopback(const union address *address)
+{
+	return address->any.sa_family == AF_INET ? ntohl(address->in.sin_addr.s_addr) >> 24 == 127
+	                                         : IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+}
+
+int sockaddr_listen(const char *host, uint16_t port, bool only_loopback, int *ret_fd, uint16_t *ret_port,
+                    struct error *err)
+{
+	union address address;
+	socklen_t len;
+	int fd, on = 1;
+	int r = parse_address(host, port, &address, &len, err);
+
+	if (r < 0)
+		return r;
+	if (only_loopback && !is_loopback(&address))
+		return error_set(err, E_FORBIDDEN, "%s is not a loopback address, and this port speaks plain HTTP", host);
+	fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, error_from_errno(errno), "socket: %s", strerror(errno));
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 || bind(fd, &address.any, len) < 0 ||
+	    listen(fd, LISTEN_BACKLOG) < 0 || getsockname(fd, &address.any, &len) < 0) {
+		int code = errno == EADDRINUSE ? E_BUSY : error_from_errno(errno);
+
+		error_set(err, code, "listen on %s port %u: %s", host, port, strerror(errno));
+		close(fd);
+		return code;
+	}
+	*ret_fd = fd;
+	*ret_port = ntohs(address.any.sa_family == AF_INET ? address.in.sin_port : address.in6.sin6_port);
+	return 0;
+}
+
+void sockaddr_format(const struct sockaddr *address, char text[SOCKADDR_TEXT_MAX])
+{
+	char host[INET6_ADDRSTRLEN] = "";
+
+	snprintf(text, SOCKADDR_TEXT_MAX, "-");
+	if (address != NULL && address->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const void *)address;
+
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(text, SOCKADDR_TEXT_MAX, "%s:%u", host, ntohs(in->sin_port));
+	} else if (address != NULL && address->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const void *)address;
+
+		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+		snprintf(text, SOCKADDR_TEXT_MAX, "[%s]:%u", host, ntohs(in6->sin6_port));
+	}
+}
