@@ -122,7 +122,8 @@ static int start_publisher(struct controlplane *plane, const struct controlplane
 	                                     .changes = plane->changes,
 	                                     .host = config->channel_host,
 	                                     .port = config->channel_port,
-	                                     .heartbeat_seconds = HEARTBEAT_SECONDS};
+	                                     .heartbeat_seconds = HEARTBEAT_SECONDS,
+	                                     .ticket_period_seconds = config->ticket_period_seconds};
 	int r = publisher_start(&publisher, &plane->publisher, err);
 
 	return r < 0 ? error_prefix(err, r, "agent channel") : 0;

@@ -20,6 +20,7 @@ struct controlplane_config {
 	const char *channel_host;
 	uint16_t channel_port;
 	uint32_t rsa_bits_max;
+	uint32_t ticket_period_seconds;
 };
 
 /* Returns 0 after an orderly end, or why it could not start. */

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #define PROGRAM "tlsplane-controlplane"
+#define TICKET_PERIOD_MAX (30 * 86400)
 
 enum {
 	OPTION_DATA_DIR,
@@ -28,6 +29,7 @@ enum {
 	OPTION_CA_CERT,
 	OPTION_CA_KEY,
 	OPTION_RSA_MAX,
+	OPTION_TICKET_PERIOD,
 	OPTION_NEW_EPOCH,
 	OPTION_LOG_LEVEL,
 	OPTION_LOG_FORMAT,
@@ -44,6 +46,7 @@ static const struct option_row option_rows[OPTIONS_ + 1] = {
     [OPTION_CA_CERT] = {"ca-cert", "FILE", NULL, "first start: use this CA (PEM) instead of making one"},
     [OPTION_CA_KEY] = {"ca-key", "FILE", NULL, "its private key (PEM)"},
     [OPTION_RSA_MAX] = {"rsa-max", "4096|8192", "4096", "largest RSA key that is accepted"},
+    [OPTION_TICKET_PERIOD] = {"ticket-period", "SECONDS", "43200", "how often session ticket keys are rotated"},
     [OPTION_NEW_EPOCH] = {"new-epoch", NULL, NULL, "after the data was restored from a copy: begin a new epoch"},
     [OPTION_LOG_LEVEL] = {"log-level", "LEVEL", "info", "debug, info, warning or error"},
     [OPTION_LOG_FORMAT] = {"log-format", "FORMAT", "kv", "kv (key=value) or json"},
@@ -115,6 +118,9 @@ static int read_config(const char *const *values, char hosts[2][256], struct con
 	r = read_rsa_max(values[OPTION_RSA_MAX], &config->rsa_bits_max, err);
 	if (r < 0)
 		return error_prefix(err, r, "--rsa-max");
+	r = options_parse_u32(values[OPTION_TICKET_PERIOD], 1, TICKET_PERIOD_MAX, &config->ticket_period_seconds, err);
+	if (r < 0)
+		return error_prefix(err, r, "--ticket-period");
 	r = read_switch(values[OPTION_NEW_EPOCH], &config->store.new_epoch, err);
 	if (r < 0)
 		return error_prefix(err, r, "--new-epoch");

@@ -17,6 +17,7 @@ void agents_get(struct call *call);
 void revisions_list(struct call *call);
 void revisions_get(struct call *call);
 void apply_post(struct call *call);
+void resolve_get(struct call *call);
 
 void health_live(struct call *call);
 void health_ready(struct call *call);

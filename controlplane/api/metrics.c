@@ -90,6 +90,10 @@ static void put_publisher(const struct publisher *publisher, struct buf *out)
 	put_value(out, "tlsplane_enrolments_refused_total", "counter", "Enrolments refused.", c.enrolments_refused);
 	put_value(out, "tlsplane_channel_connections_refused_total", "counter", "Channel connections refused.",
 	          c.connections_refused);
+	put_value(out, "tlsplane_ticket_sets", "gauge", "Sets of session ticket keys, one per selector.", c.ticket_sets);
+	put_value(out, "tlsplane_ticket_rotations_total", "counter", "Session ticket keys promoted.", c.ticket_rotations);
+	put_value(out, "tlsplane_ticket_rotations_forced_total", "counter",
+	          "Session ticket keys promoted by time, before every connected agent held them.", c.ticket_rotations_forced);
 	put_value(out, "tlsplane_channel_sent_bytes_total", "counter", "Bytes sent to agents.", c.bytes_sent);
 }
 

@@ -75,10 +75,72 @@ static const char *parse_cursor(const char *value, struct query *query)
 	return NULL;
 }
 
+static const char *parse_id(const char *value, char id[ID_MAX + 1])
+{
+	if (!kind_is_id(value, strlen(value)))
+		return "an id";
+	snprintf(id, ID_MAX + 1, "%s", value);
+	return NULL;
+}
+
+static const char *parse_agent(const char *value, struct query *query)
+{
+	return parse_id(value, query->handshake.agent);
+}
+
+static const char *parse_listener(const char *value, struct query *query)
+{
+	return parse_id(value, query->handshake.listener);
+}
+
+/* Any bytes at all: what a client may send is to be explained, not refused here. */
+static const char *parse_sni(const char *value, struct query *query)
+{
+	if (value[0] == 0 || strlen(value) > QUERY_SNI_MAX)
+		return "1 to 512 bytes; leave it out for a client that sends no server name";
+	snprintf(query->handshake.sni, sizeof(query->handshake.sni), "%s", value);
+	return NULL;
+}
+
+static bool is_protocol(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++) {
+		if (!isgraph((unsigned char)text[i]))
+			return false;
+	}
+	return len > 0 && len <= 255;
+}
+
+static const char *parse_alpn(const char *value, struct query *query)
+{
+	static const char expected[] = "at most 16 protocol names with commas between them, as in h2,http/1.1";
+	struct query_handshake *handshake = &query->handshake;
+	char *rest = handshake->alpn_text, *name;
+
+	if (strlen(value) > QUERY_SNI_MAX)
+		return expected;
+	memcpy(handshake->alpn_text, value, strlen(value) + 1);
+	while ((name = strsep(&rest, ",")) != NULL) {
+		if (!is_protocol(name) || handshake->alpn_len == QUERY_ALPN_MAX)
+			return expected;
+		handshake->alpn[handshake->alpn_len++] = (uint16_t)(name - handshake->alpn_text);
+	}
+	return NULL;
+}
+
+static const char *parse_client_ip(const char *value, struct query *query)
+{
+	return ip_parse(value, &query->handshake.client_ip) == 0 ? NULL : "an IP address";
+}
+
 static const struct parameter_row parameter_rows[] = {
     {"strict", QUERY_WRITE, parse_strict},   {"wait", QUERY_WRITE, parse_wait},
     {"timeout", QUERY_WRITE, parse_timeout}, {"limit", QUERY_PAGE, parse_limit},
-    {"cursor", QUERY_PAGE, parse_cursor},
+    {"cursor", QUERY_PAGE, parse_cursor},    {"agent", QUERY_RESOLVE, parse_agent},
+    {"listener", QUERY_RESOLVE, parse_listener}, {"sni", QUERY_RESOLVE, parse_sni},
+    {"alpn", QUERY_RESOLVE, parse_alpn},     {"client_ip", QUERY_RESOLVE, parse_client_ip},
 };
 
 static const struct parameter_row *find_row(const char *name, enum query_set takes)
@@ -109,6 +171,26 @@ static void quote(const char *name, char text[33])
 	}
 }
 
+static bool is_given(const struct query_parameter *parameters, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(parameters[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void find_missing(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings)
+{
+	static const char *const required[] = {"agent", "listener"};
+
+	for (size_t i = 0; (takes & QUERY_RESOLVE) && i < ARRAY_LEN(required); i++) {
+		if (!is_given(parameters, count, required[i]))
+			findings_add(findings, FINDING_ERROR, "missing-parameter", "", "query parameter \"%s\" is required here",
+			             required[i]);
+	}
+}
+
 int query_parse(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings,
                 struct query *ret, struct error *err)
 {
@@ -131,6 +213,7 @@ int query_parse(const struct query_parameter *parameters, size_t count, enum que
 			findings_add(findings, FINDING_ERROR, "bad-parameter", "", "query parameter \"%s\": expected %s", name,
 			             expected);
 	}
+	find_missing(parameters, count, takes, findings);
 	if (query.timeout_seconds > 0 && !query.wait)
 		findings_add(findings, FINDING_ERROR, "bad-parameter", "",
 		             "query parameter \"timeout\" is for \"wait\", which is not given");

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "model/cidr.h"
 #include "model/findings.h"
 #include "model/object.h"
 
@@ -20,6 +21,20 @@ enum query_set {
 	QUERY_NONE = 0,
 	QUERY_WRITE = 1, /* strict, wait, timeout */
 	QUERY_PAGE = 2,  /* limit, cursor */
+	QUERY_RESOLVE = 4, /* agent, listener, sni, alpn, client_ip */
+};
+
+#define QUERY_SNI_MAX 512
+#define QUERY_ALPN_MAX 16
+
+/* One handshake to explain. */
+struct query_handshake {
+	char agent[ID_MAX + 1], listener[ID_MAX + 1];
+	char sni[QUERY_SNI_MAX + 1]; /* as given; "": none */
+	char alpn_text[QUERY_SNI_MAX + 1];
+	uint16_t alpn[QUERY_ALPN_MAX]; /* where the names begin in alpn_text; each is terminated */
+	size_t alpn_len;
+	struct ip client_ip; /* len 0: not given */
 };
 
 /* Where a list goes on: behind `after`, in the collection as it was at `revision`. */
@@ -34,13 +49,14 @@ struct query {
 	uint32_t timeout_seconds;
 	uint32_t limit;
 	struct query_cursor cursor;
+	struct query_handshake handshake;
 };
 
 struct query_parameter {
 	const char *name, *value;
 };
 
-/* E_SYNTAX with a finding per bad, unknown, repeated or useless parameter (pointer "", the detail names it). */
+/* E_SYNTAX with a finding per bad, unknown, repeated, missing or useless parameter (pointer "", the detail names it). */
 int query_parse(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings,
                 struct query *ret, struct error *err) MUST_USE;
 

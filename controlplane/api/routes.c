@@ -26,6 +26,8 @@ static const struct route routes[] = {
     CONFIGURATION("ca_bundles", KIND_CA_BUNDLE),
     CONFIGURATION("listeners", KIND_LISTENER),
     CONFIGURATION("upstreams", KIND_UPSTREAM),
+    CONFIGURATION("routes", KIND_ROUTE),
+    CONFIGURATION("upstream_tls", KIND_UPSTREAM_TLS),
     {"GET", "/v1/agents", QUERY_PAGE, false, 0, KIND_AGENT, agents_list},
     {"GET", "/v1/agents/{id}", QUERY_NONE, false, 0, KIND_AGENT, agents_get},
     PATCH("agents", KIND_AGENT),
@@ -37,6 +39,7 @@ static const struct route routes[] = {
     {"GET", "/v1/revisions", QUERY_PAGE, false, 0, 0, revisions_list},
     {"GET", "/v1/revisions/{revision}", QUERY_NONE, false, 0, 0, revisions_get},
     {"POST", "/v1/apply", QUERY_WRITE, false, ROUTE_APPLY_BODY_MAX, 0, apply_post},
+    {"GET", "/v1/resolve", QUERY_RESOLVE, false, 0, 0, resolve_get},
 };
 
 /* Does the path have these segments? *ret_id is set when it has braces. */

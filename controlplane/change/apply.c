@@ -2,6 +2,7 @@
 /* One request inside the transaction: all items are written, then the rules between objects are checked against what
  * then stands, and the revision is ended or undone. So the order of items means nothing, and a rule has one place. */
 #include "change/request.h"
+#include "change/tickets.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,12 +69,18 @@ static int parse_patch(struct request_job *job, size_t index, const struct store
 	return code;
 }
 
-static int delete_item(struct request_job *job, size_t index, struct store_writer *writer, struct error *err)
+static int delete_item(struct request_job *job, size_t index, const struct store_row *before,
+                       struct store_writer *writer, struct error *err)
 {
 	const struct change_item *item = &job->request.items[index];
+	int code = 0;
 
 	job->items[index].deleted = true;
-	return store_delete(writer, item->kind, item->id, err);
+	if (item->kind == KIND_AGENT) {
+		job->job.agents_changed = true;
+		code = tickets_lose(writer, before->state.labels, NULL, err);
+	}
+	return code == 0 ? store_delete(writer, item->kind, item->id, err) : code;
 }
 
 static void take_standing(struct request_job *job, const struct object_view *object)
@@ -104,8 +111,10 @@ static int write_item(struct request_job *job, size_t index, const struct store_
 		code = row != NULL ? store_get(store_writer_reader(writer), resource->kind, resource->id, 0, row, err) : 0;
 		return code;
 	}
-	if (code == 0 && resource->kind == KIND_AGENT)
+	if (code == 0 && resource->kind == KIND_AGENT) {
 		job->job.agents_changed = true;
+		code = tickets_lose(writer, before->state.labels, resource, err);
+	}
 	return code;
 }
 
@@ -119,10 +128,8 @@ static int apply_item(struct request_job *job, size_t index, struct store_writer
 
 	if (code != 0 || !check_preconditions(job, index, &before, work->existed))
 		return code;
-	if (item->op == CHANGE_DELETE) {
-		job->job.agents_changed = job->job.agents_changed || item->kind == KIND_AGENT;
-		return delete_item(job, index, writer, err);
-	}
+	if (item->op == CHANGE_DELETE)
+		return delete_item(job, index, &before, writer, err);
 	if (item->op == CHANGE_PATCH)
 		code = parse_patch(job, index, &before, err);
 	if (code == 0 && work->resource != NULL && item->kind == KIND_SSL)

@@ -13,6 +13,7 @@
 #include "model/findings.h"
 #include "model/resource.h"
 #include "store/store.h"
+#include "store/store_tickets.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -116,6 +117,11 @@ void change_renew(struct change_engine *engine, const char *agent_id, EVP_PKEY *
 void change_confirm_key(struct change_engine *engine, const char *agent_id, const uint8_t spki_sha256[32]);
 /* Lazily, not a revision, merged per agent; report is JSON text. */
 void change_agent_status(struct change_engine *engine, const struct store_agent_status *status);
+
+/* Session ticket keys: the set of `selector` becomes these, outside revisions (store_put_ticket_keys). Copies; error->code 0: durable. When
+ * it returns other than 0 (E_NOMEM), done is not called. */
+int change_ticket_keys(struct change_engine *engine, const char *selector, const struct store_ticket_key *keys, size_t len,
+                       void (*done)(const struct error *error, void *context), void *context, struct error *err) MUST_USE;
 
 /* ETag of a state: "EPOCH-VERSION" in quotes. */
 void change_format_etag(const struct object_view *object, char etag[64]);

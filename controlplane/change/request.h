@@ -63,6 +63,27 @@ int rules_check(struct request_job *job, struct store_reader *reader, struct err
 int rules_check_ssl(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
 int rules_check_options(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
 
+/* rules_client.c: an SSL object that verifies clients without a CA of its own takes those of its options. */
+int rules_check_ssl_anchors(struct request_job *job, size_t index, const Tlsplane__Ssl *ssl, struct store_reader *reader,
+                            struct error *err) MUST_USE;
+/* before: as the options were; NULL: not known. */
+int rules_check_options_anchors(struct request_job *job, size_t index, const Tlsplane__TlsOptions *before,
+                                const Tlsplane__TlsOptions *options, struct store_reader *reader, struct error *err) MUST_USE;
+
+/* rules_route.c */
+bool rules_route_names(const Tlsplane__Route *route, const char *listener);
+int rules_check_route(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
+/* For a listener: when it has no upstream, routes must bring one. */
+int rules_check_bare_listener(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
+
+/* rules_upstream.c */
+int rules_check_upstream(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
+bool rules_upstream_speaks_tls(const Tlsplane__Upstream *upstream);
+/* The types of SSL objects (client, server): of one that is referred to, and for those that refer to one. */
+int rules_check_ssl_ref(struct request_job *job, size_t index, const struct resource_ref *ref, const struct store_row *ssl,
+                        struct error *err) MUST_USE;
+int rules_check_ssl_users(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
+
 /* rules_lax.c: warns where what one side demands of clients is lost by the other side's options. */
 int rules_warn_lax(struct request_job *job, size_t index, struct store_reader *reader, struct error *err) MUST_USE;
 

@@ -33,6 +33,8 @@ static int check_ref(struct request_job *job, size_t index, const struct resourc
 		refuse(job, index, E_INVALID, "reference-missing", ref->pointer, "%s/%s does not exist", collection, ref->id);
 		return 0;
 	}
+	if (code == 0 && ref->kind == KIND_SSL)
+		code = rules_check_ssl_ref(job, index, ref, &target, err);
 	if (code != 0 || !from->enabled) /* who is in nobody's holding needs nothing there */
 		return code;
 	if (!target.state.enabled)
@@ -171,10 +173,12 @@ static int check_listener(struct request_job *job, size_t index, struct store_re
 {
 	const struct resource *listener = job->items[index].resource;
 	struct binds_call call = {job, index};
+	int code;
 
 	if (!listener->enabled)
 		return 0;
-	return store_each_by_port(reader, listener->port, on_same_port, &call, err);
+	code = store_each_by_port(reader, listener->port, on_same_port, &call, err);
+	return code == 0 ? rules_check_bare_listener(job, index, reader, err) : code;
 }
 
 /* ---- all of them ---- */
@@ -194,9 +198,17 @@ static int check_written(struct request_job *job, size_t index, struct store_rea
 		break;
 	case KIND_SSL:
 		code = rules_check_ssl(job, index, reader, err);
+		if (code == 0)
+			code = rules_check_ssl_users(job, index, reader, err);
 		break;
 	case KIND_TLS_OPTIONS:
 		code = rules_check_options(job, index, reader, err);
+		break;
+	case KIND_ROUTE:
+		code = rules_check_route(job, index, reader, err);
+		break;
+	case KIND_UPSTREAM:
+		code = rules_check_upstream(job, index, reader, err);
 		break;
 	default:
 		break;

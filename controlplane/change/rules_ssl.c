@@ -15,32 +15,30 @@
 #define TLS_1_0 0x0301u
 #define TLS_1_2 0x0303u
 #define TLS_1_3 0x0304u
+#define WARNED_MAX 5 /* SSL objects named by options that fit them in part */
 
 /* ---- options ---- */
 
+#define NOTHING "nothing can shake hands"
+
+/* The first version of the common range in which somebody can't shake hands, and whether there is another that fits all. */
 struct misfit {
 	const char *code; /* NULL: they fit */
 	const char *pointer;
-	const char *text;
+	const char *verdict; /* who fails... */
+	const char *text;    /* ...and why */
+	const char *version; /* NULL: there is none in common */
+	bool partial;
 };
 
-static unsigned version_bit(uint32_t version)
+static bool version_is_common(const Tlsplane__Ssl *ssl, const Tlsplane__TlsOptions *options, uint32_t version)
 {
-	return version >= TLS_1_0 && version <= TLS_1_3 ? 1u << (version - TLS_1_0) : 0;
-}
-
-static unsigned versions_of(const Tlsplane__Ssl *ssl, const Tlsplane__TlsOptions *options)
-{
-	uint32_t min = options->has_min_version ? options->min_version : TLS_1_0;
-	uint32_t max = options->has_max_version ? options->max_version : TLS_1_3;
-	unsigned own = 0, range = 0;
-
-	for (uint32_t version = TLS_1_0; version <= TLS_1_3; version++)
-		if (version >= min && version <= max)
-			range |= version_bit(version);
+	if (version < options->min_version || version > options->max_version)
+		return false;
 	for (size_t i = 0; i < ssl->n_ssl_protocols; i++)
-		own |= version_bit(ssl->ssl_protocols[i]);
-	return ssl->n_ssl_protocols > 0 ? range & own : range;
+		if (ssl->ssl_protocols[i] == version)
+			return true;
+	return ssl->n_ssl_protocols == 0;
 }
 
 /* Ed25519 goes with ECDSA's suites, from TLS 1.2 on (RFC 8422). */
@@ -51,34 +49,73 @@ static bool key_fits(Tlsplane__KeyType type, const struct suite *suite, uint32_t
 	return suite->auth == (type == TLSPLANE__KEY_TYPE__KEY_RSA ? SUITE_AUTH_RSA : SUITE_AUTH_ECDSA);
 }
 
-/* With one of the keys, in one of the versions below TLS 1.3. */
-static bool suite_fits(const struct suite *suite, const Tlsplane__Ssl *ssl, unsigned versions)
+/* Up to TLS 1.2 the groups speak of the certificate's curve too (RFC 8422 5.1). An empty list has all that keys may have. */
+static bool curve_is_listed(Tlsplane__KeyType type, const Tlsplane__TlsOptions *options)
 {
-	for (uint32_t version = TLS_1_0; version <= TLS_1_2; version++) {
-		if ((versions & version_bit(version)) == 0 || suite == NULL || !suite_is_for(suite, version))
-			continue;
-		for (size_t i = 0; i < ssl->n_pairs; i++)
-			if (key_fits(ssl->pairs[i]->key_type, suite, version))
-				return true;
-	}
-	return false;
+	uint32_t group = type == TLSPLANE__KEY_TYPE__KEY_EC_P256   ? 23
+	                 : type == TLSPLANE__KEY_TYPE__KEY_EC_P384 ? 24
+	                 : type == TLSPLANE__KEY_TYPE__KEY_EC_P521 ? 25
+	                                                           : 0;
+
+	for (size_t i = 0; i < options->n_curve_preferences; i++)
+		if (options->curve_preferences[i] == group)
+			return true;
+	return group == 0 || options->n_curve_preferences == 0;
 }
 
-/* From TLS 1.3 on suites say nothing about certificates: only where it is out of reach must one of them fit a key. */
+/* An empty list has suites for all keys, from TLS 1.2 on (older versions without suites are refused with the options). */
+static bool pair_has_suite(const Tlsplane__Pair *pair, const Tlsplane__TlsOptions *options, uint32_t version)
+{
+	for (size_t i = 0; i < options->n_cipher_suites; i++) {
+		const struct suite *suite = suite_find_code(options->cipher_suites[i]);
+
+		if (suite != NULL && suite_is_for(suite, version) && key_fits(pair->key_type, suite, version))
+			return true;
+	}
+	return options->n_cipher_suites == 0 && version >= TLS_1_2;
+}
+
+/* From TLS 1.3 on neither suites nor groups say anything about certificates. */
+static struct misfit find_misfit_in(const Tlsplane__Ssl *ssl, const Tlsplane__TlsOptions *options, uint32_t version)
+{
+	struct misfit misfit = {"no-common-suite", "/cert", NOTHING, "no cipher suite listed can be used with the type of this key",
+	                        version_name(version), false};
+
+	if (version == TLS_1_3)
+		return (struct misfit){.code = NULL};
+	for (size_t i = 0; i < ssl->n_pairs; i++) {
+		if (!pair_has_suite(ssl->pairs[i], options, version))
+			continue;
+		if (curve_is_listed(ssl->pairs[i]->key_type, options))
+			return (struct misfit){.code = NULL};
+		misfit.code = "curve-not-listed";
+		misfit.verdict = "a client that offers these groups and no other can't shake hands";
+		misfit.text = "they speak of the certificate too (RFC 8422), and its curve is not among them; list it, or use an RSA key";
+	}
+	return misfit;
+}
+
 static struct misfit find_misfit(const Tlsplane__Ssl *ssl, const Tlsplane__TlsOptions *options)
 {
-	unsigned versions = versions_of(ssl, options);
+	struct misfit first = {.code = NULL};
+	bool any = false, fits = false;
 
-	if (versions == 0)
-		return (struct misfit){"no-common-version", "/ssl_protocols",
-		                       "ssl_protocols and the versions of these options have none in common"};
-	if ((versions & version_bit(TLS_1_3)) != 0 || options->n_cipher_suites == 0)
-		return (struct misfit){NULL, NULL, NULL};
-	for (size_t i = 0; i < options->n_cipher_suites; i++)
-		if (suite_fits(suite_find_code(options->cipher_suites[i]), ssl, versions))
-			return (struct misfit){NULL, NULL, NULL};
-	return (struct misfit){"no-common-suite", "/cert",
-	                       "no cipher suite of these options can be used with the type of this key in their common versions"};
+	for (uint32_t version = TLS_1_0; version <= TLS_1_3; version++) {
+		struct misfit misfit;
+
+		if (!version_is_common(ssl, options, version))
+			continue;
+		any = true;
+		misfit = find_misfit_in(ssl, options, version);
+		fits = fits || misfit.code == NULL;
+		if (first.code == NULL)
+			first = misfit;
+	}
+	if (!any)
+		return (struct misfit){"no-common-version", "/ssl_protocols", NOTHING,
+		                       "ssl_protocols and the versions of these options have none in common", NULL, false};
+	first.partial = fits;
+	return first;
 }
 
 static int load_options(struct store_reader *reader, const char *id, ProtobufCMessage **ret, struct error *err)
@@ -119,13 +156,14 @@ static int check_own_options(struct request_job *job, size_t index, const Tlspla
 	misfit = find_misfit(ssl, (const Tlsplane__TlsOptions *)options);
 	if (misfit.code == NULL)
 		return 0;
-	if (named)
-		refuse(job, index, E_INVALID, misfit.code, misfit.pointer, "with tls_options/%s nothing can shake hands: %s",
-		       id, misfit.text);
+	if (misfit.partial)
+		warn(job, index, misfit.code, misfit.pointer, "with tls_options/%s %s in %s: %s", id, misfit.verdict, misfit.version,
+		     misfit.text);
+	else if (named)
+		refuse(job, index, E_INVALID, misfit.code, misfit.pointer, "with tls_options/%s %s: %s", id, misfit.verdict, misfit.text);
 	else
 		warn(job, index, misfit.code, misfit.pointer,
-		     "where no listener names other options, tls_options/%s applies and nothing can shake hands: %s", id,
-		     misfit.text);
+		     "where no listener names other options, tls_options/%s applies and %s: %s", id, misfit.verdict, misfit.text);
 	return 0;
 }
 
@@ -133,6 +171,7 @@ struct options_call {
 	struct request_job *job;
 	size_t index;
 	const Tlsplane__TlsOptions *options;
+	size_t warned;
 	struct error *err;
 };
 
@@ -143,32 +182,67 @@ static int on_ssl_with_options(const struct store_row *row, const char *pointer,
 	struct misfit misfit;
 	int code;
 
-	if (row->state.object.kind != KIND_SSL || !row->state.enabled)
+	if (!row->state.enabled)
 		return 0;
 	code = body_decode(&tlsplane__ssl__descriptor, row->state.object.body, &ssl, call->err);
 	if (code != 0)
 		return code;
 	misfit = find_misfit((const Tlsplane__Ssl *)ssl, call->options);
-	if (misfit.code != NULL)
+	if (misfit.code != NULL && !misfit.partial)
 		refuse(call->job, call->index, E_INVALID, misfit.code, "",
-		       "ssls/%s uses these options, and nothing could shake hands: %s", row->state.object.id, misfit.text);
+		       "ssls/%s uses these options, and %s: %s", row->state.object.id, misfit.verdict, misfit.text);
+	else if (misfit.code != NULL && call->warned++ < WARNED_MAX)
+		warn(call->job, call->index, misfit.code, "", "ssls/%s uses these options, and %s in %s: %s", row->state.object.id,
+		     misfit.verdict, misfit.version, misfit.text);
 	return 0;
 }
 
+static bool lists_are_equal(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
+{
+	return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len * sizeof(*a)) == 0);
+}
+
+static bool terms_are_equal(const Tlsplane__TlsOptions *a, const Tlsplane__TlsOptions *b)
+{
+	return a->min_version == b->min_version && a->max_version == b->max_version &&
+	       lists_are_equal(a->cipher_suites, a->n_cipher_suites, b->cipher_suites, b->n_cipher_suites) &&
+	       lists_are_equal(a->curve_preferences, a->n_curve_preferences, b->curve_preferences, b->n_curve_preferences);
+}
+
+/* As they were before this request; *ret stays NULL when history has been purged of that. */
+static int load_options_before(struct store_reader *reader, const char *id, ProtobufCMessage **ret, struct error *err)
+{
+	CLEANUP(store_row_deinit) struct store_row now = {0}, before = {0};
+	int code = store_get(reader, KIND_TLS_OPTIONS, id, 0, &now, err);
+
+	if (code == 0)
+		code = now.from_revision > 1 ? store_get(reader, KIND_TLS_OPTIONS, id, now.from_revision - 1, &before, err) : E_NOT_FOUND;
+	if (code == 0)
+		code = body_decode(&tlsplane__tls_options__descriptor, before.state.object.body, ret, err);
+	return code == E_NOT_FOUND ? 0 : code;
+}
+
+/* Where these options say what they said before, who uses them has been judged: a million objects may. */
 int rules_check_options(struct request_job *job, size_t index, struct store_reader *reader, struct error *err)
 {
 	const struct resource *resource = job->items[index].resource;
-	CLEANUP(body_free) ProtobufCMessage *body = NULL;
-	struct options_call call = {job, index, NULL, err};
+	CLEANUP(body_free) ProtobufCMessage *body = NULL, *old = NULL;
+	struct options_call call = {.job = job, .index = index, .err = err};
+	const Tlsplane__TlsOptions *before;
 	int code;
 
 	if (!job->items[index].existed)
 		return 0; /* whoever came with it is checked for itself */
 	code = body_decode(&tlsplane__tls_options__descriptor, BYTES(resource->body, resource->body_len), &body, err);
+	if (code == 0)
+		code = load_options_before(reader, resource->id, &old, err);
 	if (code != 0)
 		return code;
 	call.options = (const Tlsplane__TlsOptions *)body;
-	return store_each_referrer(reader, KIND_TLS_OPTIONS, resource->id, on_ssl_with_options, &call, err);
+	before = (const Tlsplane__TlsOptions *)old;
+	if (before == NULL || !terms_are_equal(call.options, before))
+		code = store_each_referrer_of_kind(reader, KIND_TLS_OPTIONS, resource->id, KIND_SSL, on_ssl_with_options, &call, err);
+	return code == 0 ? rules_check_options_anchors(job, index, before, call.options, reader, err) : code;
 }
 
 /* ---- names ---- */
@@ -183,17 +257,6 @@ struct names_call {
 	size_t looked; /* of all names */
 	struct error *err;
 };
-
-/* Higher priority, then the younger object. */
-static bool self_wins(const struct names_call *call, const struct object_view *other, const Tlsplane__Ssl *body)
-{
-	int32_t mine = call->ssl->has_priority ? call->ssl->priority : 0;
-	int32_t theirs = body->has_priority ? body->priority : 0;
-
-	if (mine != theirs)
-		return mine > theirs;
-	return memcmp(call->self->uid.bytes, other->uid.bytes, UID_LEN) > 0;
-}
 
 static int on_same_name(const struct store_row *row, void *context)
 {
@@ -210,7 +273,7 @@ static int on_same_name(const struct store_row *row, void *context)
 	code = body_decode(&tlsplane__ssl__descriptor, other->body, &body, call->err);
 	if (code != 0)
 		return code;
-	wins = self_wins(call, other, (const Tlsplane__Ssl *)body);
+	wins = uid_is_better(call->ssl->priority, &call->self->uid, ((const Tlsplane__Ssl *)body)->priority, &other->uid);
 	warn(call->job, call->index, "overlap", call->pointer,
 	     "ssls/%s lists %s too: where an agent holds both, %s wins (higher priority, then the younger object)",
 	     other->id, call->name, wins ? "this one" : "that one");
@@ -246,7 +309,11 @@ int rules_check_ssl(struct request_job *job, size_t index, struct store_reader *
 	if (!resource->enabled)
 		return 0;
 	code = body_decode(&tlsplane__ssl__descriptor, BYTES(resource->body, resource->body_len), &body, err);
+	if (code == 0 && ((const Tlsplane__Ssl *)body)->client_type) /* is never served */
+		return 0;
 	if (code == 0)
 		code = check_own_options(job, index, (const Tlsplane__Ssl *)body, reader, err);
+	if (code == 0)
+		code = rules_check_ssl_anchors(job, index, (const Tlsplane__Ssl *)body, reader, err);
 	return code == 0 ? check_names(job, index, (const Tlsplane__Ssl *)body, reader, err) : code;
 }

@@ -74,6 +74,8 @@ static void stream(struct session *session)
 
 void session_step(struct session *session)
 {
+	if (session->owes_tickets)
+		session_send_tickets(session);
 	if (session->state == SESSION_IDLE && !holding_is_current(&session->holding))
 		begin(session);
 	if (session->state == SESSION_SENDING)
@@ -131,6 +133,8 @@ void session_on_ack(struct session *session, const ProtobufCMessage *message)
 		return;
 	}
 	publisher->counters.acks++;
+	if (holding_is_dropping(&session->holding)) /* the agent erased the keys too; it may have been sent new ones before that */
+		session_owe_tickets(session);
 	holding_commit(&session->holding, to.number);
 	land(session);
 	session->resynced = false;

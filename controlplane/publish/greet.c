@@ -228,6 +228,7 @@ void session_recheck(struct session *session)
 		if (session_is_current_of_agent(session) &&
 		    holding_relabel(&session->holding, &publisher->selectors, session->labels, &err) < 0)
 			session_fail(session, &err);
+		session_owe_tickets(session);
 		session_review(session);
 	}
 	free(standing.labels);
@@ -294,6 +295,7 @@ static void welcome(struct session *session)
 	          LOG_STR("version", agent->version), LOG_STR("labels", session->labels),
 	          LOG_U64("epoch", agent->applied.epoch), LOG_U64("revision", agent->applied.number));
 	session_send(session, TLSPLANE__MESSAGE_TYPE__MESSAGE_WELCOME, &message.base);
+	session_send_tickets(session);
 	session_review(session);
 }
 
@@ -344,6 +346,7 @@ void session_on_hello(struct session *session, const ProtobufCMessage *message)
 		session_fail(session, &err);
 		return;
 	}
+	session->takes_tickets = hello->has_takes_ticket_keys && hello->takes_ticket_keys;
 	session->agent->not_durable = hello->has_not_durable && hello->not_durable;
 	if (!session->agent->not_durable)
 		session->agent->applied = (struct revision){hello->epoch, hello->revision};

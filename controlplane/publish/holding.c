@@ -234,6 +234,15 @@ void holding_plan(struct holding *holding, struct selector_table *table)
 	}
 }
 
+bool holding_is_dropping(const struct holding *holding)
+{
+	for (size_t i = 0; i < holding->len; i++) {
+		if (holding->items[i].plan == HOLDING_DROP)
+			return true;
+	}
+	return false;
+}
+
 void holding_commit(struct holding *holding, uint64_t revision)
 {
 	for (size_t i = 0; i < holding->len; i++) {

@@ -66,6 +66,7 @@ bool holding_item_is_concerned(const struct holding_item *item, uint64_t revisio
 
 /* Puts each item's need in its plan. */
 void holding_plan(struct holding *holding, struct selector_table *table);
+bool holding_is_dropping(const struct holding *holding); /* the plan drops a selector */
 void holding_commit(struct holding *holding, uint64_t revision);
 void holding_cancel(struct holding *holding);
 

@@ -8,6 +8,8 @@
 #include "publisher.h"
 #include "selectors.h"
 #include "session.h"
+#include "ticket_set.h"
+#include "tickets.h"
 
 #define PUBLISHER_TICK_MS 250
 
@@ -29,6 +31,7 @@ struct publisher {
 
 	struct listener listener;
 	struct selector_table selectors;
+	struct tickets tickets;
 	struct chunk_cache chunks;
 	struct agent_registry agents;
 	struct session *sessions;            /* all, in no order */

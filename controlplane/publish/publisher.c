@@ -42,6 +42,7 @@ uint64_t publisher_jitter(uint64_t ms)
 /* All but the handles, so that the store may be closed. Twice is once. */
 static void unload(struct publisher *publisher)
 {
+	tickets_deinit(publisher);
 	selector_table_deinit(&publisher->selectors);
 	chunk_cache_deinit(&publisher->chunks);
 	agent_registry_deinit(&publisher->agents);
@@ -194,6 +195,7 @@ static void refresh(struct publisher *publisher)
 	if (rc == 0) {
 		offer_new_selectors(publisher);
 		rc = recheck_agents(publisher, publisher->selectors.head.revision.number, &err);
+		tickets_on_refresh(publisher);
 		review_all(publisher);
 	}
 	if (rc < 0)
@@ -266,6 +268,7 @@ static void on_tick(uv_timer_t *timer)
 		session_on_tick(session, now);
 	if (publisher->stale)
 		refresh(publisher);
+	tickets_on_tick(publisher);
 	chunk_cache_sweep(&publisher->chunks, now);
 	listener_on_tick(&publisher->listener, now);
 	save_agents(publisher, now, STATUS_ROWS_PER_TICK);
@@ -293,7 +296,7 @@ static void start_handles(struct publisher *publisher)
 	(void)uv_timer_start(&publisher->tick, on_tick, PUBLISHER_TICK_MS, PUBLISHER_TICK_MS);
 }
 
-static int load(struct publisher *publisher, struct error *err)
+static int load(struct publisher *publisher, uint32_t ticket_period, struct error *err)
 {
 	int rc = store_reader_open(publisher->store, &publisher->reader, err);
 
@@ -305,6 +308,8 @@ static int load(struct publisher *publisher, struct error *err)
 		rc = agent_registry_init(&publisher->agents, err);
 	if (rc == 0)
 		rc = selector_table_refresh(&publisher->selectors, publisher->reader, err);
+	if (rc == 0)
+		rc = tickets_init(publisher, ticket_period, err);
 	if (rc == 0)
 		rc = identity_load(publisher, err);
 	publisher->agents_read = publisher->selectors.head.revision.number;
@@ -325,7 +330,7 @@ int publisher_start(const struct publisher_config *config, struct publisher **re
 	publisher->ready_tail = &publisher->ready;
 	publisher->listener.fd = -1;
 	start_handles(publisher);
-	rc = load(publisher, err);
+	rc = load(publisher, config->ticket_period_seconds, err);
 	if (rc == 0)
 		rc = listener_open(&publisher->listener, publisher, config->host, config->port, err);
 	if (rc < 0) {
@@ -376,6 +381,7 @@ json_t *publisher_agent_status(const struct publisher *publisher, const char *ag
 void publisher_read_counters(const struct publisher *publisher, struct publisher_counters *ret)
 {
 	*ret = publisher->counters;
+	ret->ticket_sets = tickets_count(&publisher->tickets);
 	ret->agents_connected = ret->agents_behind = ret->agents_diverged = 0;
 	for (const struct session *session = publisher->sessions; session != NULL; session = session->next) {
 		if (!session_is_current_of_agent(session))

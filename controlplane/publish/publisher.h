@@ -20,6 +20,7 @@ struct publisher_config {
 	const char *host;
 	uint16_t port;
 	uint32_t heartbeat_seconds;
+	uint32_t ticket_period_seconds; /* of session ticket keys; 0: the default, 12 hours */
 };
 
 /* E_BUSY: the port is taken. On failure the loop has handles to close yet (run it once more); the store may be closed
@@ -81,5 +82,6 @@ json_t *publisher_agent_status(const struct publisher *publisher, const char *ag
 struct publisher_counters {
 	uint64_t agents_connected, agents_behind, agents_diverged;
 	uint64_t updates_sent, acks, nacks, resyncs, enrolments, enrolments_refused, connections_refused, bytes_sent;
+	uint64_t ticket_sets, ticket_rotations, ticket_rotations_forced; /* forced: by time, before every agent held the key */
 };
 void publisher_read_counters(const struct publisher *publisher, struct publisher_counters *ret);

@@ -22,6 +22,7 @@ struct selector {
 	uint64_t changed; /* revision that touched it last */
 	/* Before `changed` the content was the same at each revision of [steady_from, steady_until]; both 0: unknown. */
 	uint64_t steady_from, steady_until;
+	struct ticket_set *tickets;    /* tickets.h; NULL: none */
 	bool asked;                    /* scratch of publisher_wait_start; false outside it */
 	struct selector *next, **link; /* in its bucket */
 	char text[];                   /* canonical */

@@ -66,6 +66,7 @@ static const struct message_rule {
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_RESYNC, IN(IDLE) | IN(WAITING), session_on_resync},
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_HEARTBEAT, FOLLOWING | IN(DIVERGED), session_on_heartbeat},
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_REPORT, FOLLOWING | IN(DIVERGED), session_on_report},
+	{TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS_HELD, FOLLOWING, session_on_tickets_held},
 };
 
 void session_enter(struct session *session, enum session_state state)
@@ -198,7 +199,7 @@ static void on_writable(struct channel *channel, void *owner)
 {
 	struct session *session = owner;
 
-	if (session->state == SESSION_SENDING)
+	if (session->state == SESSION_SENDING || session->owes_tickets)
 		publisher_make_ready(session->publisher, session);
 }
 

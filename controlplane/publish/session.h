@@ -2,7 +2,8 @@
 /* One connection from its accept to its end. session.c draws the states.
  *
  *     session.c  life, states, messages by state      greet.c   who is it, and what does it hold: on_open, Hello
- *     follow.c   updates and their answers            enrol.c   Enroll, Renew */
+ *     follow.c   updates and their answers            enrol.c   Enroll, Renew
+ *     ticket_session.c  ticket keys */
 #pragma once
 
 #include "base/error.h"
@@ -18,6 +19,7 @@
 struct agent;
 struct publisher;
 struct session_request;
+struct ticket_set;
 
 enum session_state {
 	SESSION_OPENING,   /* handshake */
@@ -51,6 +53,10 @@ struct session {
 	struct update *flight;           /* SENDING, WAITING */
 	struct revision refused;         /* BACKOFF: what it refused */
 	struct session_request *request; /* to the change engine, unanswered */
+
+	bool takes_tickets;                   /* as its Hello says */
+	bool owes_tickets;                    /* its ticket keys are to be sent */
+	uint64_t tickets_sent, tickets_held;  /* serials, on this connection */
 
 	uint64_t backoff_ms;
 	uint64_t opened_at;    /* loop milliseconds */
@@ -95,6 +101,14 @@ void session_on_nack(struct session *session, const ProtobufCMessage *message);
 void session_on_resync(struct session *session, const ProtobufCMessage *message);
 void session_on_heartbeat(struct session *session, const ProtobufCMessage *message);
 void session_on_report(struct session *session, const ProtobufCMessage *message);
+
+/* ticket_session.c */
+void session_owe_tickets(struct session *session); /* the pump sends them soon */
+void session_send_tickets(struct session *session);
+void session_on_tickets_held(struct session *session, const ProtobufCMessage *message);
+bool session_has_tickets(const struct session *session, const struct ticket_set *set);
+bool session_lags_in_tickets(const struct session *session); /* one of its sets is newer than what it was sent */
+void session_mark_lacking(const struct session *session);    /* its sets whose newest key its agent has not acknowledged */
 
 /* enrol.c */
 void session_on_enroll(struct session *session, const ProtobufCMessage *message);

@@ -71,8 +71,8 @@ int store_next_referred(struct store_reader *reader, enum kind kind, const char 
 	return 0;
 }
 
-int store_each_demanding(struct store_reader *reader, int (*fn)(const char *id, void *context), void *context,
-                         struct error *err)
+int store_each_asking(struct store_reader *reader, int (*fn)(const char *id, unsigned bits, void *context), void *context,
+                      struct error *err)
 {
 	CLEANUP(statement_end) struct statement statement = {0};
 	const char *id;
@@ -84,17 +84,22 @@ int store_each_demanding(struct store_reader *reader, int (*fn)(const char *id, 
 		if (code != 0 || !row)
 			return code;
 		id = column_text(&statement, 0);
-		code = id == NULL ? error_nomem(err) : fn(id, context);
+		code = id == NULL ? error_nomem(err) : fn(id, (unsigned)column_u64(&statement, 1), context);
 	}
 	return code < 0 ? code : 0;
 }
 
-int store_is_demanding(struct store_reader *reader, const char *id, bool *ret, struct error *err)
+int store_get_asked(struct store_reader *reader, const char *id, unsigned *ret_bits, struct error *err)
 {
 	CLEANUP(statement_end) struct statement statement = {0};
+	bool row = false;
 	int code = statement_start(&statement, &reader->database, STMT_DEMAND_GET, err, V_TEXT(id));
 
-	return code == 0 ? statement_step(&statement, ret, err) : code;
+	if (code == 0)
+		code = statement_step(&statement, &row, err);
+	if (code == 0)
+		*ret_bits = row ? (unsigned)column_u64(&statement, 0) : 0;
+	return code;
 }
 
 int store_each_by_name(struct store_reader *reader, const char *name,
@@ -111,6 +116,34 @@ int store_each_listener(struct store_reader *reader, int (*fn)(const struct stor
 {
 	CLEANUP(statement_end) struct statement statement = {0};
 	int code = statement_start(&statement, &reader->database, STMT_LISTENERS, err, V_INT(KIND_LISTENER));
+
+	return code == 0 ? rows_each(&statement, fn, context, err) : code;
+}
+
+int store_each_by_pattern(struct store_reader *reader, const char *pattern,
+                          int (*fn)(const struct store_row *row, void *context), void *context, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code =
+		statement_start(&statement, &reader->database, STMT_BY_PATTERN, err, V_TEXT(pattern), V_INT(KIND_ROUTE));
+
+	return code == 0 ? rows_each(&statement, fn, context, err) : code;
+}
+
+int store_each_route_anywhere(struct store_reader *reader, int (*fn)(const struct store_row *row, void *context),
+                              void *context, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_ANYWHERE, err, V_INT(KIND_ROUTE));
+
+	return code == 0 ? rows_each(&statement, fn, context, err) : code;
+}
+
+int store_each_bare_listener(struct store_reader *reader, int (*fn)(const struct store_row *row, void *context),
+                             void *context, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_BARE_LISTENERS, err, V_INT(KIND_LISTENER));
 
 	return code == 0 ? rows_each(&statement, fn, context, err) : code;
 }

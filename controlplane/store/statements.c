@@ -88,21 +88,35 @@ const struct statement_text statement_table[STMT_COUNT_] = {
                                 " AND r.from_kind = ?3",
                                 false},
     [STMT_NEXT_REFERRED] = {"SELECT to_id FROM ref WHERE to_kind = ?1 AND to_id > ?2 ORDER BY to_id LIMIT 1", false},
-    [STMT_DEMAND_PUT] = {"INSERT INTO demand (id) VALUES (?1)", false},
+    [STMT_DEMAND_PUT] = {"INSERT INTO demand (id, bits) VALUES (?1, ?2)", false},
     [STMT_DEMAND_DELETE] = {"DELETE FROM demand WHERE id = ?1", false},
-    [STMT_DEMANDS] = {"SELECT id FROM demand", true}, /* few: every row is wanted */
-    [STMT_DEMAND_GET] = {"SELECT 1 FROM demand WHERE id = ?1", false},
+    [STMT_DEMANDS] = {"SELECT id, bits FROM demand", true}, /* few: every row is wanted */
+    [STMT_DEMAND_GET] = {"SELECT bits FROM demand WHERE id = ?1", false},
+    [STMT_PATTERN_PUT] = {"INSERT INTO pattern (id, pattern) VALUES (?1, ?2)", false},
+    [STMT_PATTERN_DELETE] = {"DELETE FROM pattern WHERE id = ?1", false},
+    [STMT_BY_PATTERN] = {"SELECT " ROW_OF("o.") " FROM pattern p CROSS JOIN object o ON o.kind = ?2 AND o.id = p.id"
+                         " AND o.to_rev IS NULL WHERE p.pattern = ?1",
+                         false},
+    [STMT_ANYWHERE_PUT] = {"INSERT INTO anywhere (id) VALUES (?1)", false},
+    [STMT_ANYWHERE_DELETE] = {"DELETE FROM anywhere WHERE id = ?1", false},
+    /* Whoever walks it stops early (rules_route.c). */
+    [STMT_ANYWHERE] = {"SELECT " ROW_OF("o.") " FROM anywhere a CROSS JOIN object o ON o.kind = ?1 AND o.id = a.id"
+                       " AND o.to_rev IS NULL",
+                       true},
     [STMT_NAME_PUT] = {"INSERT INTO name (id, name) VALUES (?1, ?2)", false},
     [STMT_NAME_DELETE] = {"DELETE FROM name WHERE id = ?1", false},
     [STMT_BY_NAME] = {"SELECT " ROW_OF("o.") " FROM name n CROSS JOIN object o ON o.kind = ?2 AND o.id = n.id"
                       " AND o.to_rev IS NULL WHERE n.name = ?1",
                       false},
-    [STMT_BIND_PUT] = {"INSERT INTO bind (id, port, selector, host) VALUES (?1, ?2, ?3, ?4)", false},
+    [STMT_BIND_PUT] = {"INSERT INTO bind (id, port, selector, host, bare) VALUES (?1, ?2, ?3, ?4, ?5)", false},
     [STMT_BIND_DELETE] = {"DELETE FROM bind WHERE id = ?1", false},
     /* Whoever walks it stops early (rules_lax.c). */
     [STMT_LISTENERS] = {"SELECT " ROW_OF("o.") " FROM bind b CROSS JOIN object o ON o.kind = ?1 AND o.id = b.id"
                         " AND o.to_rev IS NULL",
                         true},
+    [STMT_BARE_LISTENERS] = {"SELECT " ROW_OF("o.") " FROM bind b CROSS JOIN object o ON o.kind = ?1 AND o.id = b.id"
+                             " AND o.to_rev IS NULL WHERE b.bare = 1",
+                             true},
     [STMT_BY_PORT] = {"SELECT id, selector, host FROM bind WHERE port = ?1", false},
 
     [STMT_AUDIT_PUT] = {"INSERT INTO audit (time, actor, request_id, source, action, outcome, revision)"
@@ -119,4 +133,23 @@ const struct statement_text statement_table[STMT_COUNT_] = {
                          false},
     [STMT_STATUS_DELETE] = {"DELETE FROM agent_status WHERE id = ?1", false},
     [STMT_ID_WAS_USED] = {"SELECT 1 FROM object WHERE kind = ?1 AND id = ?2 LIMIT 1", false},
+
+    [STMT_SSL_BODIES] = {"SELECT body FROM object WHERE selector = ?1 AND kind = ?2 AND held = 1 AND to_rev IS NULL", false},
+    [STMT_TICKET_ALL] = {"SELECT selector, number, name, sealed, made, encrypt_from, encrypt_until, decrypt_until, lost"
+                         " FROM ticket_key ORDER BY selector, number",
+                         true},
+    [STMT_TICKET_LOST] = {"SELECT selector, number FROM ticket_key WHERE lost = 1", true},
+    [STMT_TICKET_NUMBER_AFTER] = {"SELECT number FROM ticket_key WHERE selector = ?1 AND number > ?2 ORDER BY number LIMIT 1",
+                                  false},
+    [STMT_TICKET_SELECTOR_AFTER] = {"SELECT selector FROM ticket_key WHERE selector >= ?1 AND selector > ?2 AND selector < ?3"
+                                    " ORDER BY selector LIMIT 1",
+                                    false},
+    [STMT_TICKET_PUT] = {"INSERT INTO ticket_key (selector, number, name, sealed, made, encrypt_from, encrypt_until, decrypt_until)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                         false},
+    [STMT_TICKET_UPDATE] = {"UPDATE ticket_key SET encrypt_from = ?3, encrypt_until = ?4, decrypt_until = ?5"
+                            " WHERE selector = ?1 AND number = ?2",
+                            false},
+    [STMT_TICKET_DELETE] = {"DELETE FROM ticket_key WHERE selector = ?1 AND number = ?2", false},
+    [STMT_TICKET_LOSE] = {"UPDATE ticket_key SET lost = 1 WHERE selector = ?1", false},
 };

@@ -141,16 +141,25 @@ int store_each_referrer_of_kind(struct store_reader *reader, enum kind kind, con
 /* The id after `after`, in order of bytes, among those of `kind` that something refers to; id must hold ID_MAX + 1.
  * E_NOT_FOUND: no more. */
 int store_next_referred(struct store_reader *reader, enum kind kind, const char *after, char *id, struct error *err) MUST_USE;
-/* Current, enabled TLS options that demand a certificate of clients; fn as above. */
-int store_each_demanding(struct store_reader *reader, int (*fn)(const char *id, void *context), void *context,
-                         struct error *err) MUST_USE;
-int store_is_demanding(struct store_reader *reader, const char *id, bool *ret, struct error *err) MUST_USE;
+/* Current, enabled TLS options that ask clients for a certificate: bits of resource.h. */
+int store_each_asking(struct store_reader *reader, int (*fn)(const char *id, unsigned bits, void *context), void *context,
+                      struct error *err) MUST_USE;
+int store_get_asked(struct store_reader *reader, const char *id, unsigned *ret_bits, struct error *err) MUST_USE; /* 0: nothing */
 /* Current SSL objects (enabled) that list this normalised name. */
 int store_each_by_name(struct store_reader *reader, const char *name, int (*fn)(const struct store_row *row, void *context),
                        void *context, struct error *err) MUST_USE;
 /* All current enabled listeners. */
 int store_each_listener(struct store_reader *reader, int (*fn)(const struct store_row *row, void *context), void *context,
                         struct error *err) MUST_USE;
+/* Those without an upstream of their own. */
+int store_each_bare_listener(struct store_reader *reader, int (*fn)(const struct store_row *row, void *context),
+                             void *context, struct error *err) MUST_USE;
+/* Current enabled routes that list this normalised pattern; "" is one. */
+int store_each_by_pattern(struct store_reader *reader, const char *pattern, int (*fn)(const struct store_row *row, void *context),
+                          void *context, struct error *err) MUST_USE;
+/* Those that name no listener and so hold for all. */
+int store_each_route_anywhere(struct store_reader *reader, int (*fn)(const struct store_row *row, void *context),
+                              void *context, struct error *err) MUST_USE;
 /* Where those on one port listen, from an index; strings are valid for the call. */
 struct store_bind {
 	const char *id, *selector, *host;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "store/store.h"
+#include "store/store_tickets.h"
 
 struct store_writer; /* one connection, one thread */
 
@@ -57,5 +58,11 @@ int store_audit(struct store_writer *writer, const struct store_author *author, 
                 struct error *err) MUST_USE; /* a refused write */
 /* Does nothing for an agent that does not exist. */
 int store_put_agent_status(struct store_writer *writer, const struct store_agent_status *status, struct error *err) MUST_USE;
+/* The set of `selector` becomes these keys (store_tickets.h); what is not among them is erased. Numbers of new keys were never used in
+ * this set. A key's mark of being lost stays. Outside revisions. */
+int store_put_ticket_keys(struct store_writer *writer, const char *selector, const struct store_ticket_key *keys, size_t len,
+                          struct error *err) MUST_USE;
+/* Marks as lost the keys of each set that labels `before` satisfy and `after` don't; after NULL: the agent is gone. Canonical texts. */
+int store_lose_ticket_keys(struct store_writer *writer, const char *before, const char *after, struct error *err) MUST_USE;
 /* True if an agent ever had this id. */
 int store_agent_id_is_used(struct store_writer *writer, const char *id, bool *ret, struct error *err) MUST_USE;

@@ -106,10 +106,42 @@ static int end_state(struct store_writer *writer, const struct newest *newest, s
 		code = statement_run(database, STMT_REF_DELETE, err, V_INT(object->kind), V_TEXT(object->id));
 	if (code == 0 && object->kind == KIND_SSL)
 		code = statement_run(database, STMT_NAME_DELETE, err, V_TEXT(object->id));
+	if (code == 0 && object->kind == KIND_ROUTE)
+		code = statement_run(database, STMT_PATTERN_DELETE, err, V_TEXT(object->id));
+	if (code == 0 && object->kind == KIND_ROUTE)
+		code = statement_run(database, STMT_ANYWHERE_DELETE, err, V_TEXT(object->id));
 	if (code == 0 && object->kind == KIND_LISTENER)
 		code = statement_run(database, STMT_BIND_DELETE, err, V_TEXT(object->id));
 	if (code == 0 && object->kind == KIND_TLS_OPTIONS)
 		code = statement_run(database, STMT_DEMAND_DELETE, err, V_TEXT(object->id));
+	return code;
+}
+
+static bool names_any(const struct resource *resource, enum kind kind)
+{
+	for (size_t i = 0; i < resource->refs_len; i++)
+		if (resource->refs[i].kind == kind)
+			return true;
+	return false;
+}
+
+/* What finds an enabled object, by its kind. */
+static int index_enabled(struct store_writer *writer, const struct resource *resource, struct error *err)
+{
+	enum statement_id put_name = resource->kind == KIND_ROUTE ? STMT_PATTERN_PUT : STMT_NAME_PUT;
+	struct database *database = &writer->reader.database;
+	int code = 0;
+
+	for (size_t i = 0; i < resource->names_len && code == 0; i++)
+		code = statement_run(database, put_name, err, V_TEXT(resource->id), V_TEXT(resource->names[i]));
+	if (code == 0 && resource->kind == KIND_ROUTE && !names_any(resource, KIND_LISTENER))
+		code = statement_run(database, STMT_ANYWHERE_PUT, err, V_TEXT(resource->id));
+	if (code == 0 && resource->kind == KIND_LISTENER)
+		code = statement_run(database, STMT_BIND_PUT, err, V_TEXT(resource->id), V_INT(resource->port),
+		                     V_TEXT(resource->selector), V_TEXT(resource->host),
+		                     V_INT(!names_any(resource, KIND_UPSTREAM)));
+	if (code == 0 && resource->client_bits != 0)
+		code = statement_run(database, STMT_DEMAND_PUT, err, V_TEXT(resource->id), V_INT(resource->client_bits));
 	return code;
 }
 
@@ -124,16 +156,7 @@ static int index_object(struct store_writer *writer, const struct resource *reso
 		code = statement_run(database, STMT_REF_PUT, err, V_INT(resource->kind), V_TEXT(resource->id),
 		                     V_TEXT(ref->pointer), V_INT(ref->kind), V_TEXT(ref->id));
 	}
-	if (!resource->enabled)
-		return code;
-	for (size_t i = 0; i < resource->names_len && code == 0; i++)
-		code = statement_run(database, STMT_NAME_PUT, err, V_TEXT(resource->id), V_TEXT(resource->names[i]));
-	if (code == 0 && resource->kind == KIND_LISTENER)
-		code = statement_run(database, STMT_BIND_PUT, err, V_TEXT(resource->id), V_INT(resource->port),
-		                     V_TEXT(resource->selector), V_TEXT(resource->host));
-	if (code == 0 && resource->demands_client)
-		code = statement_run(database, STMT_DEMAND_PUT, err, V_TEXT(resource->id));
-	return code;
+	return code == 0 && resource->enabled ? index_enabled(writer, resource, err) : code;
 }
 
 /* Writes the row of a new state. */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What GET /v1/resolve is made of: one handshake that is explained, and the parts of the answer. Parts return a new
+ * reference, or NULL without memory. */
+#pragma once
+
+#include "api/query.h"
+#include "api/resolve_source.h"
+#include "model/name.h"
+#include "model/resource.h"
+
+#include <jansson.h>
+
+struct resolve_handshake {
+	struct resolve_source *source;
+	char name[NAME_MAX_LEN + 1]; /* normalised; "": none */
+	const char *name_note;       /* why there is none though one was given; NULL: all is said */
+	bool has_client;             /* its address is known */
+	const char *alpn[QUERY_ALPN_MAX];
+	size_t alpn_len;
+	struct decision decision;
+};
+
+/* What was chosen under a name, and who was passed over. `losers` may stay empty, is never NULL. */
+struct resolve_contest {
+	char key[NAME_MAX_LEN + 1]; /* under which the winner stands; "" also when there is none */
+	json_t *losers;             /* owned: [{id, why}] */
+	size_t more;                /* losers that are not listed */
+};
+
+/* Who stood where the handshake's name was looked for. winner NULL: nobody won. 0, E_NOMEM, or E_INTERNAL with
+ * source->error. */
+int resolve_contest_hold(const struct resolve_handshake *handshake, enum kind kind, const char *winner,
+                         struct resolve_contest *ret) MUST_USE;
+
+const char *resolve_level_word(enum decide_level level);
+const char *resolve_from_word(enum decide_from from);
+
+/* The object's own fields, canonical; an empty one for what is built in. */
+json_t *resolve_document_of(const struct resolve_object *object);
+
+/* What holds before the ClientHello is read. */
+json_t *resolve_render_limits(const struct decide_listener *listener);
+json_t *resolve_render_route(const struct resolve_handshake *handshake, struct resolve_contest *contest);
+json_t *resolve_render_certificate(const struct resolve_handshake *handshake, struct resolve_contest *contest);
+json_t *resolve_render_options(const struct resolve_handshake *handshake);
+json_t *resolve_render_client(const struct resolve_handshake *handshake);
+json_t *resolve_render_upstream(const struct resolve_handshake *handshake);
