@@ -17,10 +17,12 @@
 #include "proxy/proxy.h"
 #include "status/status.h"
 #include "sync/apply.h"
-#include "sync/degraded.h"
 #include "sync/identity.h"
 #include "sync/link.h"
+#include "sync/reporter.h"
 #include "sync/restore.h"
+#include "sync/tickets.h"
+#include "tls/origin.h"
 #include "tls/site.h"
 #include "tls/trust.h"
 
@@ -28,12 +30,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SITES_MAX 2048 /* parsed SSL objects, about 10 KB each */
 #define TRUSTS_MAX 256 /* parsed sets of client CAs */
+#define ORIGIN_SESSIONS_MAX 4096 /* kept to be resumed with upstream nodes, about 1 KB each */
 #define ALIVE_MS 60000 /* a death after this says nothing about the snapshot */
-#define REPORT_MS 50   /* changes that come together are reported together */
 
 struct agent {
 	struct agent_config config;
@@ -44,23 +47,24 @@ struct agent {
 	struct cache_start start;
 	struct site_cache *sites;
 	struct trust_cache *trusts;
+	struct origin_cache *origins;
 	struct upstream_events upstream_events;
 	struct snapshot_context context;
 	struct proxy *proxy;
 	struct apply *apply;
-	struct degraded degraded;
+	struct ticket_keeper *tickets;
+	struct reporter reporter;
 	struct identity *identity;
 	struct link *link;
 	struct status *status;
-	uv_timer_t alive, report;
+	uv_timer_t alive;
 	unsigned open_parts; /* that still have to close */
-	bool closing;
 	uint64_t grace_ms;
 	void (*on_closed)(void *owner);
 	void *closed_owner;
 };
 
-/* --- the degraded list --- */
+/* --- what is degraded --- */
 
 static int send_message(Tlsplane__MessageType type, const ProtobufCMessage *message, void *owner, struct error *err)
 {
@@ -71,49 +75,30 @@ static int send_message(Tlsplane__MessageType type, const ProtobufCMessage *mess
 	return link_send(agent->link, type, message, err);
 }
 
-static void send_report(struct agent *agent)
+static const struct snapshot *current_snapshot(void *owner)
 {
-	const struct sender sender = {send_message, agent};
-	struct error err = ERROR_NULL;
+	const struct agent *agent = owner;
 
-	if (agent->link == NULL || !link_is_connected(agent->link))
-		return;
-	if (degraded_report(&agent->degraded, &sender, &err) < 0)
-		log_event(LOG_WARNING, "degraded objects not reported", LOG_ERR(&err));
+	return agent->proxy != NULL ? proxy_snapshot(agent->proxy) : NULL;
 }
 
-static void on_report_timer(uv_timer_t *timer)
+static uint64_t unix_now(void *owner)
 {
-	struct agent *agent = timer->data;
-
-	if (agent->degraded.changed)
-		send_report(agent);
-}
-
-static void report_soon(struct agent *agent)
-{
-	if (agent->degraded.changed && !agent->closing && !uv_is_active((uv_handle_t *)&agent->report))
-		uv_timer_start(&agent->report, on_report_timer, REPORT_MS, 0);
+	return (uint64_t)time(NULL);
 }
 
 static void on_listener_state(const char *listener_id, const char *reason, void *owner)
 {
 	struct agent *agent = owner;
 
-	degraded_set(&agent->degraded, KIND_LISTENER, listener_id, reason);
-	report_soon(agent);
+	reporter_set(&agent->reporter, KIND_LISTENER, listener_id, reason);
 }
 
-/* An upstream that was replaced may still have something to say; it is not asked. */
 static void on_upstream_state(struct upstream *upstream, const char *reason, void *owner)
 {
 	struct agent *agent = owner;
-	const struct snapshot *snapshot = agent->proxy != NULL ? proxy_snapshot(agent->proxy) : NULL;
 
-	if (snapshot == NULL || snapshot_find_upstream(snapshot, upstream_id(upstream)) != upstream)
-		return;
-	degraded_set(&agent->degraded, KIND_UPSTREAM, upstream_id(upstream), reason);
-	report_soon(agent);
+	reporter_set_upstream(&agent->reporter, upstream, reason);
 }
 
 /* A certificate that was taken on trust turned out bad when a handshake asked for it. */
@@ -121,27 +106,15 @@ static void on_site_failure(const char *ssl_id, const char *reason, void *owner)
 {
 	struct agent *agent = owner;
 
-	degraded_set(&agent->degraded, KIND_SSL, ssl_id, reason);
-	report_soon(agent);
+	reporter_set(&agent->reporter, KIND_SSL, ssl_id, reason);
 }
 
-struct succession {
-	const struct snapshot *before; /* NULL: none */
-	const struct snapshot *after;
-};
-
-/* Gone, or made anew and not failed yet. */
-static bool is_stale(enum kind kind, const char *id, void *context)
+static void start_reporter(struct agent *agent)
 {
-	const struct succession *succession = context;
+	const struct reporter_ports ports = {
+	    .sender = {send_message, agent}, .current = current_snapshot, .now = unix_now, .owner = agent};
 
-	if (snapshot_find(succession->after, kind, id) == NULL)
-		return true;
-	if (kind == KIND_SSL) /* an unchanged entry is shared by both */
-		return succession->before == NULL ||
-		       snapshot_find(succession->before, kind, id) != snapshot_find(succession->after, kind, id);
-	return kind == KIND_UPSTREAM && succession->before != NULL &&
-	       snapshot_find_upstream(succession->before, id) != snapshot_find_upstream(succession->after, id);
+	reporter_start(&agent->reporter, agent->config.loop, agent->context.hash_key, &ports);
 }
 
 /* --- ports of apply --- */
@@ -154,29 +127,29 @@ static void reconnect(const struct error *why, void *owner)
 		link_reconnect(agent->link, why);
 }
 
-static const struct snapshot *current_snapshot(void *owner)
-{
-	const struct agent *agent = owner;
-
-	return proxy_snapshot(agent->proxy);
-}
-
 static void publish(struct snapshot *snapshot, void *owner)
 {
 	struct agent *agent = owner;
-	struct succession succession = {proxy_snapshot(agent->proxy), snapshot};
+	const struct snapshot *before = proxy_snapshot(agent->proxy);
 
-	degraded_prune(&agent->degraded, is_stale, &succession);
+	reporter_before_swap(&agent->reporter, before, snapshot);
+	ticket_keeper_on_update(agent->tickets, before, snapshot);
 	proxy_publish(agent->proxy, snapshot);
-	report_soon(agent);
+	reporter_after_swap(&agent->reporter);
+}
+
+static void set_tickets(struct ticket_sets *sets, void *owner)
+{
+	struct agent *agent = owner;
+
+	proxy_set_tickets(agent->proxy, sets);
 }
 
 static void before_ack(void *owner)
 {
 	struct agent *agent = owner;
 
-	if (agent->degraded.changed)
-		send_report(agent);
+	reporter_send_changes(&agent->reporter);
 }
 
 /* --- events of the link --- */
@@ -193,18 +166,24 @@ static void on_beat(void *owner)
 	struct agent *agent = owner;
 
 	apply_on_beat(agent->apply);
+	ticket_keeper_on_beat(agent->tickets);
 }
 
 static void on_connected(void *owner)
 {
-	send_report(owner);
+	struct agent *agent = owner;
+
+	reporter_send(&agent->reporter);
 }
 
 static void on_message(Tlsplane__MessageType type, const ProtobufCMessage *message, void *owner)
 {
 	struct agent *agent = owner;
 
-	apply_on_message(agent->apply, type, message);
+	if (type == TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS)
+		ticket_keeper_on_message(agent->tickets, (const Tlsplane__TicketKeys *)message);
+	else
+		apply_on_message(agent->apply, type, message);
 }
 
 static void on_disconnected(void *owner)
@@ -258,17 +237,20 @@ static int make_parts(struct agent *agent, struct error *err)
 	if (r == 0)
 		r = trust_cache_new(TRUSTS_MAX, &agent->trusts, err);
 	if (r == 0)
+		r = origin_cache_new(ORIGIN_SESSIONS_MAX, &agent->origins, err);
+	if (r == 0)
 		r = crypto_hash_key(&agent->context.hash_key, err);
 	if (r < 0)
 		return r;
 	log_start(&agent->start);
-	degraded_init(&agent->degraded, agent->context.hash_key);
+	start_reporter(agent);
 	agent->upstream_events = (struct upstream_events){on_upstream_state, agent};
 	agent->context.loop = agent->config.loop;
 	agent->context.keyring = agent->keyring;
 	agent->context.upstream_events = &agent->upstream_events;
 	proxy.sites = agent->sites;
 	proxy.trusts = agent->trusts;
+	proxy.origins = agent->origins;
 	return proxy_start(&proxy, &agent->proxy, err);
 }
 
@@ -302,18 +284,43 @@ static int load_cached(struct agent *agent, struct snapshot **ret, struct error 
 	return r;
 }
 
-static int serve_cached(struct agent *agent, struct error *err)
+/* *ret stays NULL: there is nothing to serve. */
+static int load_or_replace(struct agent *agent, struct snapshot **ret, struct error *err)
 {
-	struct snapshot *snapshot = NULL;
 	int r;
 
 	if (agent->start.current.number == 0)
 		return 0;
-	r = load_cached(agent, &snapshot, err);
-	if (r == E_NOMEM)
+	r = load_cached(agent, ret, err);
+	return r == 0 || r == E_NOMEM ? r : replace_cache(agent, err);
+}
+
+/* Ticket keys come first, so that the first client to come back can resume; and only now, when the cache is settled. */
+static int start_tickets(struct agent *agent, struct error *err)
+{
+	const struct ticket_config config = {.cache = agent->cache,
+	                                     .keyring = agent->keyring,
+	                                     .ports = {.send = send_message,
+	                                               .reconnect = reconnect,
+	                                               .set_tickets = set_tickets,
+	                                               .owner = agent}};
+
+	return ticket_keeper_new(&config, &agent->tickets, err);
+}
+
+static int serve_cached(struct agent *agent, struct error *err)
+{
+	struct snapshot *snapshot = NULL;
+	int r = load_or_replace(agent, &snapshot, err);
+
+	if (r == 0)
+		r = start_tickets(agent, err);
+	if (r < 0) {
+		snapshot_free(snapshot);
 		return r;
-	if (r < 0)
-		return replace_cache(agent, err);
+	}
+	if (snapshot == NULL)
+		return 0;
 	log_event(LOG_INFO, "serving from the cache", LOG_U64("epoch", agent->start.current.epoch),
 	          LOG_U64("revision", agent->start.current.number), LOG_U64("objects", snapshot_object_count(snapshot, 0)));
 	publish(snapshot, agent);
@@ -342,9 +349,10 @@ static int start_status(struct agent *agent, struct error *err)
 	const struct status_config config = {.loop = agent->config.loop,
 	                                     .host = agent->config.status_host,
 	                                     .port = agent->config.status_port,
+	                                     .tls_ssl = agent->config.status_tls,
 	                                     .sources = {.proxy = agent->proxy,
 	                                                 .apply = agent->apply,
-	                                                 .degraded = &agent->degraded,
+	                                                 .degraded = &agent->reporter.degraded,
 	                                                 .identity = agent->identity,
 	                                                 .sites = agent->sites,
 	                                                 .link = (const struct link *const *)&agent->link}};
@@ -353,6 +361,8 @@ static int start_status(struct agent *agent, struct error *err)
 	if (agent->config.status_host == NULL)
 		return 0;
 	r = status_start(&config, &agent->status, err);
+	if (r == E_FORBIDDEN)
+		return error_prefix(err, r, "--status-listen without --status-tls");
 	return r < 0 ? error_prefix(err, r, "--status-listen") : 0;
 }
 
@@ -455,9 +465,8 @@ int agent_start(const struct agent_config *config, struct agent **ret, struct er
 		return error_nomem(err);
 	agent->config = *config;
 	agent->lock = -1;
-	uv_timer_init(config->loop, &agent->alive); /* neither can fail */
-	uv_timer_init(config->loop, &agent->report);
-	agent->alive.data = agent->report.data = agent;
+	uv_timer_init(config->loop, &agent->alive); /* can't fail */
+	agent->alive.data = agent;
 	r = start_steps(agent, err);
 	if (r < 0) {
 		agent_close(agent, 0, forget_failed, NULL);
@@ -473,11 +482,13 @@ int agent_start(const struct agent_config *config, struct agent **ret, struct er
 
 static void free_all(struct agent *agent)
 {
+	ticket_keeper_free(agent->tickets);
 	cache_close(agent->cache);
 	identity_free(agent->identity);
-	degraded_deinit(&agent->degraded);
+	reporter_deinit(&agent->reporter);
 	site_cache_free(agent->sites);
 	trust_cache_free(agent->trusts);
+	origin_cache_free(agent->origins);
 	keyring_free(agent->keyring);
 	if (agent->lock >= 0)
 		close(agent->lock);
@@ -533,13 +544,15 @@ static void on_link_closed(void *owner)
 
 void agent_close(struct agent *agent, uint64_t grace_ms, void (*on_closed)(void *owner), void *owner)
 {
-	agent->closing = true;
 	agent->grace_ms = grace_ms;
 	agent->on_closed = on_closed;
 	agent->closed_owner = owner;
-	agent->open_parts = 2;
+	agent->open_parts = 1;
 	uv_close((uv_handle_t *)&agent->alive, on_timer_closed);
-	uv_close((uv_handle_t *)&agent->report, on_timer_closed);
+	if (agent->reporter.open > 0) { /* else it was not started */
+		agent->open_parts++;
+		reporter_close(&agent->reporter, on_part_closed, agent);
+	}
 	if (agent->status != NULL) {
 		agent->open_parts++;
 		status_close(agent->status, on_part_closed, agent);

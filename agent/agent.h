@@ -16,6 +16,7 @@ struct agent_config {
 	unsigned workers;
 	const char *status_host; /* NULL: no status page */
 	uint16_t status_port;    /* 0: any */
+	const char *status_tls;  /* id of the SSL object whose certificate it shows; NULL: plain HTTP */
 };
 
 struct agent;

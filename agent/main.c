@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "crypto/crypto.h"
+#include "model/kind.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -24,6 +25,7 @@ enum {
 	OPTION_DATA_DIR,
 	OPTION_WORKERS,
 	OPTION_STATUS_LISTEN,
+	OPTION_STATUS_TLS,
 	OPTION_LOG_LEVEL,
 	OPTION_LOG_FORMAT,
 	OPTION_HELP,
@@ -38,7 +40,9 @@ static const struct option_row option_rows[OPTIONS_ + 1] = {
     [OPTION_DATA_DIR] = {"data-dir", "DIR", "/var/lib/tlsplane-agent", "identity, keyring, last known good snapshot"},
     [OPTION_WORKERS] = {"workers", "N", NULL, "threads that serve connections (default: one per CPU)"},
     [OPTION_STATUS_LISTEN] = {"status-listen", "HOST:PORT", "127.0.0.1:9191",
-                              "metrics and health; loopback alone; off: none"},
+                              "metrics, health, connections; without --status-tls loopback alone; off: none"},
+    [OPTION_STATUS_TLS] = {"status-tls", "SSL_ID", NULL,
+                           "HTTPS there, with the certificate of this SSL object of the holding"},
     [OPTION_LOG_LEVEL] = {"log-level", "LEVEL", "info", "debug, info, warning or error"},
     [OPTION_LOG_FORMAT] = {"log-format", "FORMAT", "kv", "kv (key=value) or json"},
     [OPTION_HELP] = {"help", NULL, NULL, "print this and exit"},
@@ -81,14 +85,19 @@ static int read_workers(const char *value, unsigned *ret, struct error *err)
 }
 
 /* host: a buffer that config borrows. */
-static int read_status(const char *value, char host[256], struct agent_config *config, struct error *err)
+static int read_status(const char *const *values, char host[256], struct agent_config *config, struct error *err)
 {
+	const char *listen = values[OPTION_STATUS_LISTEN], *tls = values[OPTION_STATUS_TLS];
 	int r;
 
 	config->status_host = NULL;
-	if (strcmp(value, "off") == 0)
-		return 0;
-	r = options_parse_host_port(value, host, &config->status_port, err);
+	if (tls != NULL && !kind_is_id(tls, strlen(tls)))
+		return error_set(err, E_SYNTAX, "--status-tls: expected the id of an SSL object");
+	config->status_tls = tls;
+	if (strcmp(listen, "off") == 0)
+		return tls == NULL ? 0
+		                   : error_set(err, E_SYNTAX, "--status-tls: there is no status page with --status-listen off");
+	r = options_parse_host_port(listen, host, &config->status_port, err);
 	if (r < 0)
 		return error_prefix(err, r, "--status-listen");
 	config->status_host = host;
@@ -106,7 +115,7 @@ static int read_config(const char *const *values, char host[256], struct agent_c
 		return error_prefix(err, r, "--log-format");
 	r = read_workers(values[OPTION_WORKERS], &config->workers, err);
 	if (r == 0)
-		r = read_status(values[OPTION_STATUS_LISTEN], host, config, err);
+		r = read_status(values, host, config, err);
 	if (r < 0)
 		return r;
 	if (values[OPTION_CONTROLPLANE] == NULL)

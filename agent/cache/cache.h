@@ -63,5 +63,10 @@ int cache_write_candidate(struct cache *cache, const struct snapshot_builder *bu
 /* The candidate is current; what was lost is erased from the one before too; high-water moves. May be called again
  * after a failure. */
 int cache_mark(struct cache *cache, struct error *err) MUST_USE;
+/* Ticket keys, sealed by the caller. load appends to out; E_NOT_FOUND: none. store replaces them, durably, and overwrites what they were;
+ * empty: none are left. After a failure it may be called again: only then is all of the old gone. Not between a fall-back and
+ * cache_settle. */
+int cache_load_tickets(struct cache *cache, struct buf *out, struct error *err) MUST_USE;
+int cache_store_tickets(struct cache *cache, struct bytes sealed, struct error *err) MUST_USE;
 /* Some minutes later: the one before goes. A failure only delays it: call again. */
 int cache_expire_before(struct cache *cache, struct error *err) MUST_USE;

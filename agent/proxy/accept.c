@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "proxy/conn.h"
+#include "proxy/conn_log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -60,10 +61,15 @@ static void take_connection(struct acceptor *acceptor, int fd, const struct sock
 	struct point *point = acceptor->point;
 	int64_t limit = atomic_load_explicit(&point->max_connections, memory_order_relaxed);
 
+	int64_t before = atomic_fetch_add_explicit(&point->connections, 1, memory_order_relaxed);
+
 	counters_add(&worker->counters, COUNT_ACCEPTED, 1);
-	if (atomic_fetch_add_explicit(&point->connections, 1, memory_order_relaxed) < limit &&
-	    conn_start(worker, point, fd, peer) == 0)
+	point_count(&point->accepted);
+	if (before >= limit)
+		conn_log_limit(worker, point, LIMIT_CONNECTIONS, "");
+	else if (conn_start(worker, point, fd, peer) == 0)
 		return;
+	point_count(&point->refused);
 	atomic_fetch_sub_explicit(&point->connections, 1, memory_order_relaxed);
 	counters_add(&worker->counters, COUNT_REFUSED, 1);
 	close(fd);
@@ -120,7 +126,7 @@ void acceptor_open(struct worker *worker, struct point *point, int fd)
 	}
 	if (acceptor == NULL || epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
 		log_event(LOG_ERROR, "cannot serve a socket", LOG_STR("address", point->address),
-		          LOG_STR("reason", strerror(errno)));
+		          LOG_STR("reason", acceptor != NULL ? strerror(errno) : "out of memory"));
 		free(acceptor);
 		close(fd);
 		point_lost_socket(worker, point);

@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#define COUNTERS_ORIGIN_CAUSES 8
+
 enum counter {
 	COUNT_ACCEPTED,
 	COUNT_OPEN, /* goes down as well */
@@ -15,13 +17,30 @@ enum counter {
 	COUNT_HANDSHAKES_OK,
 	COUNT_HANDSHAKES_FAILED,
 	COUNT_HANDSHAKES_TIMED_OUT,
-	COUNT_TLS12,
-	COUNT_TLS13,
 	COUNT_FAILED_SNI,
 	COUNT_FAILED_CLIENT_CERT,
 	COUNT_FAILED_PROTOCOL,
 	COUNT_FAILED_SITE,
+	COUNT_FAILED_ADDRESS,
+	COUNT_FAILED_REJECTED,
+	COUNT_FAILED_LIMIT,
+	COUNT_FAILED_PROXY_HEADER,
+	COUNT_FAILED_SIZE,
+	COUNT_PASSTHROUGH,
+	COUNT_TICKETS_IGNORED,
+	COUNT_LIMIT_CONNECTIONS,
+	COUNT_LIMIT_HANDSHAKES,
+	COUNT_LIMIT_RATE,
+	COUNT_LIMIT_NAME_HANDSHAKES,
+	COUNT_LIMIT_NAME_RATE,
+	COUNT_CLOSED_ON_TIGHTEN,
 	COUNT_UPSTREAM_FAILURES,
+	COUNT_UPSTREAM_CONNECT_FAILURES,
+	COUNT_UPSTREAM_TLS_FAILURES, /* and those behind it: by enum origin_cause */
+	COUNT_UPSTREAM_TLS_FAILURES_LAST = COUNT_UPSTREAM_TLS_FAILURES + COUNTERS_ORIGIN_CAUSES - 1,
+	COUNT_UPSTREAM_TLS_OK,
+	COUNT_UPSTREAM_TLS_RESUMED,
+	COUNT_UPSTREAM_TLS_PERMISSIVE,
 	COUNT_BYTES_IN,
 	COUNT_BYTES_OUT,
 	COUNTERS,
@@ -32,7 +51,7 @@ struct counters {
 };
 
 /* The owning thread. */
-static inline void counters_add(struct counters *counters, enum counter counter, int64_t amount)
+static inline void counters_add(struct counters *counters, unsigned counter, int64_t amount)
 {
 	uint64_t value = atomic_load_explicit(&counters->values[counter], memory_order_relaxed);
 
@@ -41,3 +60,19 @@ static inline void counters_add(struct counters *counters, enum counter counter,
 
 /* Any thread: adds what counters hold to *sums. */
 void counters_sum(const struct counters *counters, struct proxy_counters *sums);
+
+/* Good handshakes by what was agreed: a table of one worker, written by its thread alone. */
+struct agreed_row {
+	_Atomic uint64_t key; /* 0: free */
+	_Atomic uint64_t count;
+};
+
+struct agreed {
+	struct agreed_row rows[PROXY_AGREED_MAX];
+	_Atomic uint64_t others; /* what came when all rows were taken */
+};
+
+/* The owning thread; *what without its count. */
+void agreed_count(struct agreed *agreed, const struct proxy_agreed *what, uint64_t amount);
+/* Any thread. */
+void agreed_each(const struct agreed *agreed, void (*fn)(const struct proxy_agreed *what, void *context), void *context);

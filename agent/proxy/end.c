@@ -69,6 +69,21 @@ ssize_t end_read(struct end *end, void *data, size_t len)
 	return n;
 }
 
+ssize_t end_peek(struct end *end, void *data, size_t len)
+{
+	ssize_t n;
+
+	if (!end->readable || end->reads_left == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	end->reads_left--;
+	do {
+		n = recv(end->fd, data, len, MSG_PEEK);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
 ssize_t end_write(struct end *end, const void *data, size_t len)
 {
 	ssize_t n;
@@ -85,12 +100,29 @@ ssize_t end_write(struct end *end, const void *data, size_t len)
 	return n;
 }
 
+static int take_ahead(struct end *end, char *data, size_t len)
+{
+	size_t n = len < end->ahead_len ? len : end->ahead_len;
+
+	memcpy(data, end->ahead, n);
+	end->ahead += n;
+	end->ahead_len -= n;
+	return (int)n;
+}
+
 static int on_bio_read(BIO *bio, char *data, int len)
 {
 	struct end *end = BIO_get_data(bio);
-	ssize_t n = end_read(end, data, (size_t)len);
+	ssize_t n;
 
 	BIO_clear_retry_flags(bio);
+	if (end->ahead_len > 0)
+		return take_ahead(end, data, (size_t)len);
+	n = end_read(end, data, (size_t)len);
+	if (n > 0 && end->tap != NULL && !end->tap(end, (const uint8_t *)data, (size_t)n)) {
+		errno = EPROTO;
+		return -1;
+	}
 	if (n < 0 && errno == EAGAIN)
 		BIO_set_retry_read(bio);
 	else if (n == 0)

@@ -21,6 +21,10 @@ struct end {
 	bool failed; /* reset, or both directions are over */
 	bool watches_out;
 	bool more;   /* another write follows at once: the kernel may hold this one back and send both in one segment */
+	const uint8_t *ahead; /* borrowed: read off the socket already, OpenSSL gets it first */
+	size_t ahead_len;
+	/* Sees what OpenSSL reads off the socket, before OpenSSL does; false: reading fails. NULL: nobody looks. */
+	bool (*tap)(struct end *end, const uint8_t *data, size_t len);
 	unsigned reads_left; /* of this turn: a peer that sends faster than we work must not keep the worker, nor OpenSSL
 	                        inside one read */
 };
@@ -36,6 +40,8 @@ bool end_has_more(const struct end *end); /* the turn's reads are used up, and m
 /* As read(2) and write(2); -1 with EAGAIN when it would block or the turn is over. */
 ssize_t end_read(struct end *end, void *data, size_t len);
 ssize_t end_write(struct end *end, const void *data, size_t len);
+/* As end_read, but the bytes stay; end->readable stays as well: the caller clears it when it needs more than there is. */
+ssize_t end_peek(struct end *end, void *data, size_t len);
 
 /* One per process; freed with BIO_meth_free after the last BIO. */
 int end_make_bio_method(BIO_METHOD **ret, struct error *err) MUST_USE;

@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The snapshot is read under the worker's hazard slot for the length of one callback; what outlives it (upstream,
- * profile's context, site's certificates, trust) is counted. */
+/* The snapshot is read under the worker's hazard slot for the length of one decision; what outlives it (upstream,
+ * origin profile, profile's context, site's certificates, trust, ticket keys) is counted. */
 #include "proxy/hello.h"
 
 #include "base/buf.h"
 #include "crypto/crypto.h"
+#include "proxy/source.h"
+#include "resolve/decide.h"
 
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <string.h>
-
-#define DEPTH_DEFAULT 1
-
-/* What one decision looks at; all borrowed but site and trust. */
-struct choice {
-	const struct snapshot *snapshot;
-	const struct listener_view *listener;
-	const struct options_view *base; /* the listener's, else the default: sni_strict and default_ssl are read from it */
-	const struct options_view *options; /* the object's own, else base */
-	const struct entry *entry;          /* NULL: the generated certificate */
-	struct site *site;
-	struct trust *trust;
-};
 
 static int refuse(struct hello *hello, enum hello_cause cause)
 {
@@ -78,151 +68,57 @@ static int read_name(struct hello *hello, struct bytes extension, int *alert)
 	return refuse(hello, HELLO_CAUSE_SNI);
 }
 
-static int choose_listener(struct hello *hello, const struct root *root, struct choice *choice)
+/* The listener that a socket serves now. */
+static int find_listener(const struct root *root, const char *address, struct decide_listener *ret, struct error *err)
 {
-	struct error *err = &hello->context->error;
+	const struct listener_view *view;
 
-	if (root == NULL) {
-		error_set(err, E_UNAVAILABLE, "no configuration yet");
-		return refuse(hello, HELLO_CAUSE_SITE);
-	}
-	choice->snapshot = root->snapshot;
-	choice->listener = root_find_listener(root, hello->address);
-	if (choice->listener == NULL) {
-		error_set(err, E_UNAVAILABLE, "%s serves no listener any more", hello->address);
-		return refuse(hello, HELLO_CAUSE_SITE);
-	}
-	choice->base =
-	    choice->listener->options != NULL ? choice->listener->options : snapshot_find_options(choice->snapshot, NULL);
-	if (choice->base == NULL || choice->listener->upstream == NULL) {
-		error_set(err, E_UNAVAILABLE, "listener %s has no TLS options or no upstream", choice->listener->id);
-		return refuse(hello, HELLO_CAUSE_SITE);
-	}
+	if (root == NULL)
+		return error_set(err, E_UNAVAILABLE, "no configuration yet");
+	view = root_find_listener(root, address);
+	if (view == NULL)
+		return error_set(err, E_UNAVAILABLE, "%s serves no listener any more", address);
+	*ret = (struct decide_listener){view->id, view->body, view};
 	return 0;
 }
 
-/* The object for the name, else the default one, else none (the generated certificate). */
-static int choose_entry(struct hello *hello, struct choice *choice, int *alert)
+/* Names the client rules: the objects that they stand in, each by its state. */
+static int compute_trust_key(const struct decision *decision, struct digest *ret, struct error *err)
 {
-	struct error *err = &hello->context->error;
+	const struct entry *ssl = decision->ssl.handle;
+	const struct options_view *options = decision->options.handle;
+	struct digest parts[4] = {DIGEST_NULL, DIGEST_NULL, DIGEST_NULL, DIGEST_NULL};
 
-	choice->entry = snapshot_choose_ssl(choice->snapshot, BYTES(hello->name, strlen(hello->name)));
-	if (choice->entry != NULL)
-		return 0;
-	if (choice->base->sni_strict) {
-		*alert = SSL_AD_UNRECOGNIZED_NAME;
-		error_set(err, E_NOT_FOUND, "no certificate for this name, and sni_strict");
-		return refuse(hello, HELLO_CAUSE_SNI);
+	_Static_assert(sizeof(parts) == 4 * DIGEST_LEN, "digests are bytes alone");
+	if (decision->ssl.client != NULL)
+		parts[0] = ssl->digest;
+	if (decision->options.body->client_auth != NULL)
+		parts[1] = options->entry->digest;
+	for (size_t i = 0; i < 2; i++) {
+		if (decision->client.bundles[i].id != NULL)
+			parts[2 + i] = *(const struct digest *)decision->client.bundles[i].handle;
 	}
-	if (choice->base->body->default_ssl == NULL)
-		return 0;
-	choice->entry = snapshot_find(choice->snapshot, KIND_SSL, choice->base->body->default_ssl);
-	if (choice->entry == NULL) {
-		error_set(err, E_NOT_FOUND, "default_ssl %s is not held", choice->base->body->default_ssl);
-		return refuse(hello, HELLO_CAUSE_SITE);
-	}
-	return 0;
+	return crypto_sha256(BYTES(parts, sizeof(parts)), ret->bytes, err);
 }
 
-/* The object itself can't be served: the main thread is told, so that it shows as degraded. Lack of memory says nothing about it. */
-static int refuse_site(struct hello *hello, const struct choice *choice, int code)
+/* NULL when clients are not asked. */
+static int get_trust(const struct hello_context *context, const struct decision *decision, struct trust **ret,
+                     struct error *err)
 {
-	struct hello_context *context = hello->context;
-
-	if (choice->entry != NULL && code != E_NOMEM)
-		failures_note(context->failures, choice->entry, context->error.text);
-	error_prefix(&context->error, code, "SSL object %s", choice->entry != NULL ? choice->entry->id : "(generated)");
-	return refuse(hello, HELLO_CAUSE_SITE);
-}
-
-static int choose_site(struct hello *hello, struct choice *choice)
-{
-	struct hello_context *context = hello->context;
-	uint8_t aad[SNAPSHOT_AAD_MAX];
-	struct site_source source;
-	const char *options;
+	struct digest key;
 	int r;
 
-	if (choice->entry == NULL) {
-		choice->site = site_ref(context->fallback);
-	} else {
-		snapshot_site_source(choice->entry, aad, &source);
-		r = site_cache_get(context->sites, &source, &choice->site, &context->error);
-		if (r < 0) {
-			return refuse_site(hello, choice, r);
-		}
-	}
-	options = site_tls_options(choice->site);
-	choice->options = options != NULL ? snapshot_find_options(choice->snapshot, options) : choice->base;
-	if (choice->options == NULL) {
-		error_set(&context->error, E_NOT_FOUND, "SSL object %s: TLS options %s are not held", choice->entry->id,
-		          options);
-		return refuse(hello, HELLO_CAUSE_SITE);
-	}
-	return 0;
-}
-
-static uint32_t client_depth(const Tlsplane__ClientAuth *client)
-{
-	return client->has_depth ? client->depth : DEPTH_DEFAULT;
-}
-
-/* Anchors of one `client` block, from itself or its bundle; false: the bundle is not held. Leaves rules alone when it
- * names none. */
-static bool take_anchors(const struct choice *choice, const Tlsplane__ClientAuth *client, const struct entry *holder,
-                         struct trust_rules *rules)
-{
-	const Tlsplane__CaBundle *bundle;
-	const struct entry *entry;
-
-	if (client->n_ca > 0) {
-		rules->anchors = (struct trust_anchors){client->ca, client->n_ca};
-		rules->source = holder->digest;
-	}
-	if (client->ca_bundle == NULL)
-		return true;
-	bundle = snapshot_find_bundle(choice->snapshot, client->ca_bundle);
-	entry = snapshot_find(choice->snapshot, KIND_CA_BUNDLE, client->ca_bundle);
-	if (bundle == NULL || entry == NULL)
-		return false;
-	rules->anchors = (struct trust_anchors){bundle->certs, bundle->n_certs};
-	rules->source = entry->digest;
-	return true;
-}
-
-/* The options' client_auth and the object's `client` joined: demanding is OR-ed, the CA is the object's if it names
- * one, the smaller depth. */
-static int choose_trust(struct hello *hello, struct choice *choice)
-{
-	struct hello_context *context = hello->context;
-	const Tlsplane__ClientAuth *own = site_client(choice->site), *common = choice->options->body->client_auth;
-	struct trust_rules rules = {.require = false};
-	bool held = true;
-	int r;
-
-	if (common != NULL && common->verify == TLSPLANE__CLIENT_VERIFY__VERIFY_REQUIRE) {
-		rules.require = true;
-		rules.depth = client_depth(common);
-		held = take_anchors(choice, common, choice->options->entry, &rules);
-	}
-	if (own != NULL) {
-		uint32_t depth = client_depth(own);
-
-		rules.depth = rules.require && rules.depth < depth ? rules.depth : depth;
-		rules.require = true;
-		held = take_anchors(choice, own, choice->entry, &rules) && held;
-	}
-	if (!held) {
-		error_set(&context->error, E_NOT_FOUND, "the bundle of client CAs is not held");
-		return refuse(hello, HELLO_CAUSE_SITE);
-	}
-	r = trust_cache_get(context->trusts, &rules, &choice->trust, &context->error);
-	return r == 0 ? 0 : refuse(hello, HELLO_CAUSE_SITE);
+	*ret = NULL;
+	if (!decision->client.ask)
+		return 0;
+	r = compute_trust_key(decision, &key, err);
+	return r == 0 ? trust_cache_get(context->trusts, &key, &decision->client, ret, err) : r;
 }
 
 /* What must be equal for a session to be resumed: name, auth and crypto profile; no leaf, no ids, no revision, so
  * that a renewal keeps it. */
-static int put_session_context(const struct hello *hello, const struct choice *choice, SSL *ssl, struct error *err)
+static int put_session_context(const struct hello *hello, const struct options_view *options, SSL *ssl,
+                               struct error *err)
 {
 	uint8_t input[2 + 1 + NAME_MAX_LEN + 2 * DIGEST_LEN], digest[SHA256_LEN];
 	size_t name_len = strlen(hello->name), at = 0;
@@ -233,9 +129,9 @@ static int put_session_context(const struct hello *hello, const struct choice *c
 	at = 3;
 	memcpy(input + at, hello->name, name_len);
 	at += name_len;
-	memcpy(input + at, trust_digest(choice->trust)->bytes, DIGEST_LEN);
+	memcpy(input + at, trust_digest(hello->seat.trust)->bytes, DIGEST_LEN);
 	at += DIGEST_LEN;
-	memcpy(input + at, profile_digest(choice->options->profile)->bytes, DIGEST_LEN);
+	memcpy(input + at, profile_digest(options->profile)->bytes, DIGEST_LEN);
 	at += DIGEST_LEN;
 	r = crypto_sha256(BYTES(input, at), digest, err);
 	if (r == 0 && SSL_set_session_id_context(ssl, digest, sizeof(digest)) != 1)
@@ -243,46 +139,179 @@ static int put_session_context(const struct hello *hello, const struct choice *c
 	return r;
 }
 
-/* The profile first: SSL_set_SSL_CTX would drop what was put on before it. */
-static int put_on(struct hello *hello, const struct choice *choice, SSL *ssl, int *alert)
+static int put_tickets(struct hello *hello, const struct decision *decision, SSL *ssl, struct error *err)
 {
+	const struct decide_tickets tickets = decide_tickets_of(decision->options.body);
+	const struct entry *entry = decision->ssl.handle;
+	const struct ticket_rules rules = {
+	    .enabled = tickets.enabled,
+	    .count = tickets.count,
+	    .lifetime_s = tickets.lifetime_s,
+	    .sets = hello->context->tickets,
+	    .selector = entry != NULL ? entry->selector : "",
+	};
+
+	return tickets_put_on(&rules, ssl, &hello->seat, err);
+}
+
+/* The profile first: SSL_set_SSL_CTX would drop what was put on before it. */
+static int put_on(struct hello *hello, const struct decision *decision, const struct site *site, SSL *ssl, int *alert)
+{
+	const struct options_view *options = decision->options.handle;
 	struct error *err = &hello->context->error;
-	int r = profile_put_on(choice->options->profile, ssl, site_min_version(choice->site),
-	                       site_max_version(choice->site), err);
+	CLEANUP(trust_unref) struct trust *trust = NULL;
+	int r = profile_put_on(options->profile, ssl, decision->min, decision->max, err);
 
 	if (r == E_INVALID)
 		*alert = SSL_AD_HANDSHAKE_FAILURE;
+	if (r == 0 && seat_set(&hello->seat, ssl) < 0)
+		r = error_nomem(err);
 	if (r == 0)
-		r = trust_put_on(choice->trust, ssl, err);
+		r = get_trust(hello->context, decision, &trust, err);
 	if (r == 0)
-		r = site_put_on(choice->site, ssl, err);
+		r = trust_put_on(trust, ssl, &hello->seat, err);
 	if (r == 0)
-		r = put_session_context(hello, choice, ssl, err);
-	return r < 0 ? refuse_site(hello, choice, r) : 0;
+		r = site_put_on(site, ssl, err);
+	if (r == 0)
+		r = put_tickets(hello, decision, ssl, err);
+	if (r == 0)
+		r = put_session_context(hello, options, ssl, err);
+	return r;
+}
+
+/* How the upstream is spoken to, and with which certificate. */
+static int take_origin(struct hello *hello, const struct source *source, const struct decision *decision)
+{
+	struct error *err = &hello->context->error;
+	const struct upstream_tls_view *view = decision->upstream_tls.handle;
+	struct origin_profile *profile = view != NULL ? view->profile : snapshot_builtin_origin(source->snapshot);
+	const struct entry *entry;
+	int r;
+
+	if (!decision->upstream_speaks_tls)
+		return 0;
+	if (profile == NULL)
+		return error_set(err, E_UNAVAILABLE, "upstream %s: no profile for TLS with it", decision->upstream.id);
+	hello->origin = origin_profile_ref(profile);
+	if (view == NULL || view->body->client_ssl == NULL)
+		return 0;
+	entry = snapshot_find(source->snapshot, KIND_SSL, view->body->client_ssl);
+	if (entry == NULL)
+		return error_set(err, E_NOT_FOUND, "upstream TLS %s: client_ssl %s is not held", decision->upstream_tls.id,
+		                 view->body->client_ssl);
+	r = source_load_site(source, entry, &hello->origin_site, err);
+	if (r < 0)
+		return error_prefix(err, r, "upstream TLS %s: client_ssl %s", decision->upstream_tls.id, entry->id);
+	hello->origin_site_digest = entry->digest;
+	return 0;
+}
+
+static void take_upstream(struct hello *hello, const struct decision *decision)
+{
+	const struct upstream_view *view = decision->upstream.handle;
+
+	hello->upstream = upstream_ref(view->upstream);
+	hello->send_proxy_protocol = (uint8_t)(view->body->has_send_proxy_protocol ? view->body->send_proxy_protocol : 0);
+}
+
+/* Names that nothing knows share one bucket, so that a client can't have as many as it can think of. */
+static void take_limits(struct hello *hello, const struct decision *decision)
+{
+	const Tlsplane__TlsOptions *options = decision->options.body;
+	bool is_known = decision->route.id != NULL ||
+	                (decision->ssl_level != DECIDE_LEVEL_NONE && decision->ssl_level != DECIDE_LEVEL_DEFAULT);
+
+	hello->handshake_timeout_ms = decide_handshake_timeout_ms_of(options);
+	hello->limits = (struct hello_limits){
+	    .max_handshakes = options->has_max_handshakes ? options->max_handshakes : 0,
+	    .handshakes_per_second = options->has_handshakes_per_second ? options->handshakes_per_second : 0,
+	    .bucket = is_known ? hello->name : "",
+	};
+}
+
+/* The object, or the rules in it, can't be put to use: the main thread is told, so that it shows as degraded. */
+static void note_failure(struct hello *hello, const struct decision *decision, int code)
+{
+	struct hello_context *context = hello->context;
+
+	if (decision->ssl.id != NULL && code != E_NOMEM)
+		failures_note(context->failures, decision->ssl.handle, context->error.text);
+	error_prefix(&context->error, code, "SSL object %s", decision->ssl.id != NULL ? decision->ssl.id : "(generated)");
+}
+
+static int terminate(struct hello *hello, const struct source *source, const struct decision *decision, SSL *ssl,
+                     int *alert)
+{
+	const struct site *site = decision->ssl.id != NULL ? source->site : hello->context->fallback;
+	int r;
+
+	if (take_origin(hello, source, decision) < 0)
+		return refuse(hello, HELLO_CAUSE_SITE);
+	r = put_on(hello, decision, site, ssl, alert);
+	if (r < 0) {
+		note_failure(hello, decision, r);
+		return refuse(hello, HELLO_CAUSE_SITE);
+	}
+	take_upstream(hello, decision);
+	take_limits(hello, decision);
+	hello->decided = true;
+	return 0;
+}
+
+static int pass_through(struct hello *hello, const struct decision *decision)
+{
+	take_upstream(hello, decision);
+	hello->passthrough = hello->decided = true;
+	return HELLO_HOOK_STOP;
+}
+
+static void copy_id(char ret[ID_MAX + 1], const char *id)
+{
+	snprintf(ret, ID_MAX + 1, "%s", id != NULL ? id : "");
+}
+
+static int act(struct hello *hello, const struct source *source, const struct decision *decision, SSL *ssl, int *alert)
+{
+	static const enum hello_cause causes[] = {
+	    [DECIDE_CAUSE_NONE] = HELLO_CAUSE_NONE,        [DECIDE_CAUSE_REJECTED] = HELLO_CAUSE_REJECTED,
+	    [DECIDE_CAUSE_ADDRESS] = HELLO_CAUSE_ADDRESS,  [DECIDE_CAUSE_NAME] = HELLO_CAUSE_SNI,
+	    [DECIDE_CAUSE_VERSION] = HELLO_CAUSE_PROTOCOL, [DECIDE_CAUSE_BROKEN] = HELLO_CAUSE_SITE,
+	};
+
+	copy_id(hello->route, decision->route.id);
+	copy_id(hello->ssl, decision->ssl.id);
+	if (decision->outcome == DECIDE_TERMINATE)
+		return terminate(hello, source, decision, ssl, alert);
+	if (decision->outcome == DECIDE_PASSTHROUGH)
+		return pass_through(hello, decision);
+	*alert = decision->alert;
+	hello->context->error = decision->why;
+	return refuse(hello, causes[decision->cause]);
+}
+
+static int decide_at(struct hello *hello, const struct root *root, SSL *ssl, int *alert)
+{
+	struct hello_context *context = hello->context;
+	struct decide_input input = {.name = BYTES(hello->name, strlen(hello->name)), .client = hello->client};
+	CLEANUP(source_deinit) struct source source = {.site = NULL};
+	struct decision decision;
+
+	if (find_listener(root, hello->address, &input.listener, &context->error) < 0)
+		return refuse(hello, HELLO_CAUSE_SITE);
+	source_init(&source, root->snapshot, context->sites, context->failures);
+	if (decide(&source.table, &input, &decision) < 0) {
+		error_nomem(&context->error);
+		return refuse(hello, HELLO_CAUSE_SITE);
+	}
+	return act(hello, &source, &decision, ssl, alert);
 }
 
 static int decide_first(struct hello *hello, SSL *ssl, int *alert)
 {
 	struct hello_context *context = hello->context;
-	struct choice choice = {0};
-	int r = choose_listener(hello, roots_acquire(context->roots, context->reader), &choice);
+	int r = decide_at(hello, roots_acquire(context->roots, context->reader), ssl, alert);
 
-	if (r == 0)
-		r = choose_entry(hello, &choice, alert);
-	if (r == 0)
-		r = choose_site(hello, &choice);
-	if (r == 0)
-		r = choose_trust(hello, &choice);
-	if (r == 0)
-		r = put_on(hello, &choice, ssl, alert);
-	if (r == 0) {
-		hello->upstream = upstream_ref(choice.listener->upstream);
-		hello->handshake_timeout_ms = choice.options->handshake_timeout_ms;
-		hello->decided = true;
-	}
 	roots_release(context->roots, context->reader);
-	site_unref(choice.site);
-	trust_unref(choice.trust);
 	return r;
 }
 
@@ -301,7 +330,7 @@ static int on_hello(struct hello_hook *hook, SSL *ssl, int *alert)
 
 	if (hello->decided) {
 		if (pinned_sni == hello->pinned_sni && pinned_alpn == hello->pinned_alpn)
-			return 0;
+			return hello->passthrough ? HELLO_HOOK_STOP : 0;
 		*alert = SSL_AD_ILLEGAL_PARAMETER;
 		error_set(&hello->context->error, E_PROTOCOL, "the second ClientHello asks for another name or protocol");
 		return refuse(hello, HELLO_CAUSE_PROTOCOL);
@@ -311,12 +340,67 @@ static int on_hello(struct hello_hook *hook, SSL *ssl, int *alert)
 	return read_name(hello, sni, alert) < 0 ? -1 : decide_first(hello, ssl, alert);
 }
 
-void hello_init(struct hello *hello, struct hello_context *context, const char *address)
+void hello_init(struct hello *hello, struct hello_context *context, const char *address, const struct ip *client)
 {
-	*hello = (struct hello){.hook = {on_hello}, .context = context, .address = address};
+	*hello = (struct hello){.hook = {on_hello}, .context = context, .address = address, .client = *client};
 }
 
 void hello_deinit(struct hello *hello)
 {
 	hello->upstream = upstream_unref(hello->upstream);
+	hello->origin = origin_profile_unref(hello->origin);
+	hello->origin_site = site_unref(hello->origin_site);
+	seat_deinit(&hello->seat);
+}
+
+/* Judging open connections ---------------------------------------------------------------------------------------- */
+
+/* *ret: the rules that the peer is to be judged by now; NULL: none. Rules that can't be put to use verify nobody; and who
+ * was passed through has shown nothing here. */
+static int judge_decision(const struct hello_context *context, const struct decision *decision, bool passthrough,
+                          struct trust **ret, struct error *why)
+{
+	if (decision->cause == DECIDE_CAUSE_REJECTED || decision->cause == DECIDE_CAUSE_ADDRESS)
+		return error_set(why, E_FORBIDDEN, "%s", decision->why.text);
+	if (decision->outcome != DECIDE_TERMINATE || decision->client.keep_on_tighten)
+		return 0;
+	if (!passthrough)
+		return get_trust(context, decision, ret, why);
+	return decision->client.demand ? error_set(why, E_FORBIDDEN, "a client certificate is demanded now") : 0;
+}
+
+static int judge_at(struct hello_context *context, const struct root *root, const char *address,
+                    const struct decide_input *about, bool passthrough, struct trust **ret, struct error *why)
+{
+	struct decide_input input = *about;
+	CLEANUP(source_deinit) struct source source = {.site = NULL};
+	struct decision decision;
+	struct error unused;
+
+	if (find_listener(root, address, &input.listener, &unused) < 0)
+		return 0;
+	source_init(&source, root->snapshot, context->sites, context->failures);
+	if (decide(&source.table, &input, &decision) < 0)
+		return error_nomem(why);
+	return judge_decision(context, &decision, passthrough, ret, why);
+}
+
+int hello_judge(struct hello_context *context, const char *address, const char *name, const struct ip *client,
+                const SSL *ssl, struct seat *seat, struct error *why)
+{
+	const struct decide_input about = {.name = BYTES(name, strlen(name)), .client = *client};
+	CLEANUP(trust_unref) struct trust *trust = NULL;
+	enum seat_cause cause;
+	int r =
+	    judge_at(context, roots_acquire(context->roots, context->reader), address, &about, ssl == NULL, &trust, why);
+
+	roots_release(context->roots, context->reader);
+	if (r < 0 || trust == NULL || trust == seat->trust)
+		return r;
+	r = trust_judge(trust, ssl, &seat->facts, &cause, why);
+	if (r == 0 && digest_is_equal(trust_digest(trust), trust_digest(seat->trust))) {
+		trust_unref(seat->trust);
+		seat->trust = TAKE_PTR(trust);
+	}
+	return r;
 }

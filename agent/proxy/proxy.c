@@ -8,6 +8,8 @@
 #include "crypto/crypto.h"
 #include "proxy/counters.h"
 #include "proxy/end.h"
+#include "proxy/limit.h"
+#include "proxy/listing.h"
 #include "proxy/root.h"
 #include "proxy/sockets.h"
 #include "proxy/worker.h"
@@ -31,6 +33,8 @@ struct proxy {
 	uv_async_t news;
 	uv_timer_t reclaim;
 	struct proxy_counters past; /* of workers that have ended */
+	struct agreed past_agreed;
+	struct listing *listings; /* asked for, not answered */
 	bool closing;
 	unsigned handles; /* of ours, not closed yet */
 	void (*on_closed)(void *owner);
@@ -42,6 +46,7 @@ struct proxy {
 static void proxy_free(struct proxy *proxy)
 {
 	roots_free(proxy->roots);
+	limits_free(proxy->shared.limits);
 	failures_free(proxy->shared.hello.failures);
 	site_unref(proxy->shared.hello.fallback);
 	SSL_CTX_free(proxy->shared.front);
@@ -89,6 +94,30 @@ static void proxy_finish(struct proxy *proxy)
 	}
 }
 
+/* done may ask for the next list. */
+static void answer_listings(struct proxy *proxy)
+{
+	struct listing **place = &proxy->listings, *listing;
+
+	while ((listing = *place) != NULL) {
+		struct proxy_counters counters;
+
+		if (!listing_is_ready(listing)) {
+			place = &listing->next;
+			continue;
+		}
+		*place = listing->next;
+		proxy_read_counters(proxy, &counters);
+		listing_finish(listing, counters.connections_open);
+		place = &proxy->listings;
+	}
+}
+
+static void add_agreed(const struct proxy_agreed *what, void *context)
+{
+	agreed_count(context, what, what->count);
+}
+
 static void join_ended(struct proxy *proxy)
 {
 	bool all = true;
@@ -103,8 +132,10 @@ static void join_ended(struct proxy *proxy)
 			continue;
 		}
 		counters_sum(&worker->counters, &proxy->past);
+		agreed_each(&worker->agreed, add_agreed, &proxy->past_agreed);
 		proxy->workers[i] = worker_join(worker);
 	}
+	answer_listings(proxy);
 	if (all)
 		proxy_finish(proxy);
 }
@@ -132,6 +163,7 @@ static void on_news(uv_async_t *async)
 		return;
 	}
 	tell_failures(proxy);
+	answer_listings(proxy);
 	sockets_on_news(proxy->sockets);
 }
 
@@ -150,6 +182,10 @@ static int make_shared(struct proxy *proxy, struct error *err)
 		r = failures_new(&proxy->news, &shared->hello.failures, err);
 	if (r == 0)
 		r = crypto_hash_key(&shared->hello.hash_key, err);
+	if (r == 0)
+		r = limits_new(&shared->limits, err);
+	shared->workers = proxy->config.workers;
+	shared->origins = proxy->config.origins;
 	shared->news = &proxy->news;
 	shared->hello.roots = proxy->roots;
 	shared->hello.sites = proxy->config.sites;
@@ -234,6 +270,8 @@ static void reclaim(struct proxy *proxy)
 
 void proxy_publish(struct proxy *proxy, struct snapshot *snapshot)
 {
+	const struct snapshot *before = proxy_snapshot(proxy);
+	bool tightens = before != NULL && snapshot_may_tighten(before, snapshot);
 	struct alias *aliases;
 	size_t aliases_len;
 
@@ -241,6 +279,10 @@ void proxy_publish(struct proxy *proxy, struct snapshot *snapshot)
 	aliases_len = sockets_make_aliases(proxy->sockets, snapshot, &aliases);
 	roots_publish(proxy->roots, snapshot, aliases, aliases_len);
 	sockets_follow(proxy->sockets, snapshot);
+	if (tightens)
+		trust_cache_sweep(proxy->config.trusts);
+	for (unsigned i = 0; tightens && i < proxy->workers_len; i++)
+		worker_tighten(proxy->workers[i]);
 	reclaim(proxy);
 }
 
@@ -270,7 +312,46 @@ void proxy_read_counters(const struct proxy *proxy, struct proxy_counters *ret)
 	*ret = sums;
 }
 
-int64_t proxy_listener_connections(const struct proxy *proxy, const char *listener_id)
+/* Sums of all workers in one table, then told. */
+void proxy_each_agreed(const struct proxy *proxy, void (*fn)(const struct proxy_agreed *agreed, void *context), void *context)
 {
-	return proxy->sockets != NULL ? sockets_connections(proxy->sockets, listener_id) : -1;
+	struct agreed sums = {0};
+
+	agreed_each(&proxy->past_agreed, add_agreed, &sums);
+	for (unsigned i = 0; i < proxy->workers_len; i++)
+		if (proxy->workers[i] != NULL)
+			agreed_each(&proxy->workers[i]->agreed, add_agreed, &sums);
+	agreed_each(&sums, fn, context);
+}
+
+bool proxy_listener_read(const struct proxy *proxy, const char *listener_id, struct proxy_listener_counters *ret)
+{
+	return proxy->sockets != NULL && sockets_read(proxy->sockets, listener_id, ret);
+}
+
+void proxy_set_tickets(struct proxy *proxy, struct ticket_sets *sets)
+{
+	assert(!proxy->closing);
+	for (unsigned i = 0; i < proxy->workers_len; i++)
+		worker_set_tickets(proxy->workers[i], sets);
+}
+
+int proxy_list_connections(struct proxy *proxy, size_t limit, void (*done)(const struct proxy_conn_list *list, void *context),
+                           void *context, struct error *err)
+{
+	struct listing *listing;
+	int r;
+
+	if (proxy->closing)
+		return error_set(err, E_CLOSED, "the data plane is closing");
+	r = listing_new(proxy->workers_len, limit, &listing, err);
+	if (r < 0)
+		return r;
+	listing->done = done;
+	listing->context = context;
+	listing->next = proxy->listings;
+	proxy->listings = listing;
+	for (unsigned i = 0; i < proxy->workers_len; i++)
+		worker_list(proxy->workers[i], &listing->parts[i]);
+	return 0;
 }

@@ -6,7 +6,10 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "snapshot/snapshot.h"
+#include "tls/tickets.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -17,6 +20,7 @@ struct proxy_config {
 	unsigned workers;
 	struct site_cache *sites;
 	struct trust_cache *trusts;
+	struct origin_cache *origins;
 	/* On the main loop, whenever a listener's socket becomes or stops being degraded: reason NULL when it is well. */
 	void (*on_listener_state)(const char *listener_id, const char *reason, void *owner);
 	/* On the main loop: an SSL object of the published snapshot could not be made ready for a handshake. May come again. NULL: not told. */
@@ -38,14 +42,68 @@ const struct snapshot *proxy_snapshot(const struct proxy *proxy);
 /* Stops accepting, lets connections drain for at most grace_ms, joins the threads, then on_closed. */
 void proxy_close(struct proxy *proxy, uint64_t grace_ms, void (*on_closed)(void *owner));
 
+/* New ticket keys for all workers, from their next ClientHello on. References sets. Before the first call no tickets are issued. */
+void proxy_set_tickets(struct proxy *proxy, struct ticket_sets *sets);
+
 struct proxy_counters {
 	uint64_t connections_accepted, connections_open, connections_refused;
 	uint64_t handshakes_ok, handshakes_failed, handshakes_timed_out;
-	uint64_t handshakes_tls12, handshakes_tls13;
-	uint64_t failures_sni, failures_client_cert, failures_protocol, failures_site; /* by cause */
+	/* failed handshakes by cause */
+	uint64_t failures_sni, failures_client_cert, failures_protocol, failures_site, failures_address, failures_rejected, failures_limit,
+		failures_proxy_header, failures_size;
+	uint64_t passthrough; /* connections handed on unopened */
+	uint64_t tickets_ignored; /* offered, and a full handshake made instead */
+	/* limits hit */
+	uint64_t limit_connections, limit_handshakes, limit_handshake_rate, limit_name_handshakes, limit_name_rate;
+	uint64_t closed_on_tighten;
+	/* connections for which no node could be had, and failed tries by cause */
 	uint64_t upstream_failures;
+	uint64_t upstream_connect_failures, upstream_tls_failures[8]; /* by enum origin_cause; NONE: timeout */
+	uint64_t upstream_tls_ok, upstream_tls_resumed, upstream_tls_permissive;
 	uint64_t bytes_in, bytes_out;
 };
 void proxy_read_counters(const struct proxy *proxy, struct proxy_counters *ret); /* sums of all workers */
-/* Per listener: open connections; -1 when it has no bound socket. */
-int64_t proxy_listener_connections(const struct proxy *proxy, const char *listener_id);
+
+/* Good handshakes with clients by what was agreed; code points of IANA, group 0: none. */
+struct proxy_agreed {
+	uint16_t version, suite, group;
+	bool resumed;
+	uint64_t count;
+};
+#define PROXY_AGREED_MAX 256 /* combinations kept per worker; what comes after counts as {0, 0, 0} */
+void proxy_each_agreed(const struct proxy *proxy, void (*fn)(const struct proxy_agreed *agreed, void *context), void *context);
+
+/* Per listener. False: it has no bound socket. */
+struct proxy_listener_counters {
+	int64_t connections; /* open */
+	uint64_t accepted, handshakes_ok, handshakes_failed, refused;
+};
+bool proxy_listener_read(const struct proxy *proxy, const char *listener_id, struct proxy_listener_counters *ret);
+
+/* Open connections as they are now, newest first per worker. All texts are safe to show. */
+struct proxy_conn_info {
+	uint64_t id;                 /* of this connection, unique while the process runs; in its log lines too */
+	char peer[72], via[72];      /* after PROXY protocol; via: who sent the header, or "" */
+	const char *state;           /* "handshake", "connect", "upstream_handshake", "relay", "passthrough", "closing" */
+	char listener[80];           /* address of the socket */
+	char sni[254], route[65], ssl[65], upstream[65], node[80];
+	uint64_t since_ms;           /* age */
+	uint16_t version, suite, group; /* 0: no TLS (yet) */
+	char alpn[64];
+	bool resumed;
+	bool has_certificate, verified; /* of the client */
+	char subject[512], identity[1025];
+	uint8_t certificate_sha256[32], spki_sha256[32];
+	uint16_t upstream_version, upstream_suite; /* 0: plain */
+	bool upstream_resumed;
+	uint64_t bytes_in, bytes_out;
+};
+struct proxy_conn_list {
+	struct proxy_conn_info *items; /* owned by the list */
+	size_t count;
+	uint64_t total; /* open connections, listed or not */
+};
+/* Asks all workers; done comes once, on the main loop, also when the proxy closes meanwhile; list is borrowed for the call, NULL without
+ * memory. limit: at most 10,000. E_NOMEM, E_CLOSED. */
+int proxy_list_connections(struct proxy *proxy, size_t limit, void (*done)(const struct proxy_conn_list *list, void *context),
+                           void *context, struct error *err) MUST_USE;

@@ -23,7 +23,8 @@ struct spot {
 	char listener[ID_MAX + 1]; /* that it serves, or served last */
 	bool wanted;               /* by a listener of the current snapshot at this very address */
 	struct point *point;       /* BOUND, RETIRING */
-	uint32_t max_connections, handshake_timeout_ms;
+	uint32_t max_connections, max_handshakes, handshakes_per_second, handshake_timeout_ms;
+	struct ranges *senders; /* a reference, or NULL */
 	uint64_t retry_at, retry_ms; /* WANTED */
 	char reported[256];          /* degraded for this reason; "" when well */
 };
@@ -54,6 +55,13 @@ static void spot_tell(struct sockets *sockets, struct spot *spot, const char *re
 		sockets->config.on_listener_state(spot->listener, reason[0] != 0 ? reason : NULL, sockets->config.owner);
 }
 
+static void spot_free(struct spot *spot)
+{
+	point_unref(spot->point);
+	ranges_unref(spot->senders);
+	free(spot);
+}
+
 static void spot_unlink(struct sockets *sockets, struct spot *spot)
 {
 	struct spot **place = &sockets->spots;
@@ -62,8 +70,7 @@ static void spot_unlink(struct sockets *sockets, struct spot *spot)
 		place = &(*place)->next;
 	*place = spot->next;
 	spot_tell(sockets, spot, "");
-	point_unref(spot->point);
-	free(spot);
+	spot_free(spot);
 }
 
 /* ------------------------------------------------------------------------------------------------ binding */
@@ -89,8 +96,13 @@ static int spot_hand_out(struct sockets *sockets, struct spot *spot, int *fds, s
 
 static void spot_set_limits(struct spot *spot)
 {
-	atomic_store_explicit(&spot->point->max_connections, spot->max_connections, memory_order_relaxed);
-	atomic_store_explicit(&spot->point->handshake_timeout_ms, spot->handshake_timeout_ms, memory_order_relaxed);
+	struct point *point = spot->point;
+
+	atomic_store_explicit(&point->max_connections, spot->max_connections, memory_order_relaxed);
+	atomic_store_explicit(&point->max_handshakes, spot->max_handshakes, memory_order_relaxed);
+	atomic_store_explicit(&point->handshakes_per_second, spot->handshakes_per_second, memory_order_relaxed);
+	atomic_store_explicit(&point->handshake_timeout_ms, spot->handshake_timeout_ms, memory_order_relaxed);
+	point_set_senders(point, spot->senders);
 }
 
 static void spot_retire(struct sockets *sockets, struct spot *spot);
@@ -267,10 +279,30 @@ size_t sockets_make_aliases(struct sockets *sockets, const struct snapshot *snap
 	return count;
 }
 
+/* Without memory the senders stay who they were. */
+static void spot_take_limits(struct spot *spot, const struct snapshot *snapshot, const struct listener_view *view)
+{
+	const struct options_view *options = view->options != NULL ? view->options : snapshot_find_options(snapshot, NULL);
+	const Tlsplane__Listener *body = view->body;
+	struct ranges *senders;
+
+	spot->max_connections = view->max_connections > 0 ? view->max_connections : MAX_CONNECTIONS;
+	spot->max_handshakes = body->has_max_handshakes ? body->max_handshakes : 0;
+	spot->handshakes_per_second = body->has_handshakes_per_second ? body->handshakes_per_second : 0;
+	spot->handshake_timeout_ms = options != NULL ? options->handshake_timeout_ms : HANDSHAKE_TIMEOUT_MS;
+	if (ranges_new(body->accept_proxy_protocol, body->n_accept_proxy_protocol, &senders) == 0) {
+		ranges_unref(spot->senders);
+		spot->senders = senders;
+	} else {
+		log_event(LOG_ERROR, "who sends PROXY headers stays as it was: out of memory", LOG_STR("listener", view->id));
+	}
+	if (spot->point != NULL)
+		spot_set_limits(spot);
+}
+
 /* The spot of a listener, made when there is none. */
 static void spot_want(struct sockets *sockets, const struct snapshot *snapshot, const struct listener_view *view)
 {
-	const struct options_view *options = view->options != NULL ? view->options : snapshot_find_options(snapshot, NULL);
 	struct spot *spot = find_spot(sockets, view->address);
 
 	if (spot == NULL) {
@@ -290,10 +322,7 @@ static void spot_want(struct sockets *sockets, const struct snapshot *snapshot, 
 		snprintf(spot->listener, sizeof(spot->listener), "%s", view->id);
 	}
 	spot->wanted = true;
-	spot->max_connections = view->max_connections > 0 ? view->max_connections : MAX_CONNECTIONS;
-	spot->handshake_timeout_ms = options != NULL ? options->handshake_timeout_ms : HANDSHAKE_TIMEOUT_MS;
-	if (spot->point != NULL)
-		spot_set_limits(spot);
+	spot_take_limits(spot, snapshot, view);
 }
 
 void sockets_follow(struct sockets *sockets, const struct snapshot *snapshot)
@@ -306,16 +335,26 @@ void sockets_follow(struct sockets *sockets, const struct snapshot *snapshot)
 }
 
 /* Before a moved listener is bound anew, its connections are those of the address that it keeps. */
-int64_t sockets_connections(const struct sockets *sockets, const char *listener_id)
+bool sockets_read(const struct sockets *sockets, const char *listener_id, struct proxy_listener_counters *ret)
 {
-	int64_t sum = -1;
+	struct proxy_listener_counters sum = {0};
+	bool is_bound = false;
 
 	for (const struct spot *spot = sockets->spots; spot != NULL; spot = spot->next) {
-		if (spot->point == NULL || strcmp(spot->listener, listener_id) != 0)
+		const struct point *point = spot->point;
+
+		if (point == NULL || strcmp(spot->listener, listener_id) != 0)
 			continue;
-		sum = (sum < 0 ? 0 : sum) + atomic_load_explicit(&spot->point->connections, memory_order_relaxed);
+		is_bound = true;
+		sum.connections += atomic_load_explicit(&point->connections, memory_order_relaxed);
+		sum.accepted += atomic_load_explicit(&point->accepted, memory_order_relaxed);
+		sum.handshakes_ok += atomic_load_explicit(&point->handshakes_ok, memory_order_relaxed);
+		sum.handshakes_failed += atomic_load_explicit(&point->handshakes_failed, memory_order_relaxed);
+		sum.refused += atomic_load_explicit(&point->refused, memory_order_relaxed);
 	}
-	return sum;
+	if (is_bound)
+		*ret = sum;
+	return is_bound;
 }
 
 int sockets_new(const struct sockets_config *config, struct sockets **ret, struct error *err)
@@ -352,8 +391,7 @@ void sockets_close(struct sockets *sockets, void (*on_closed)(void *owner), void
 	sockets->closed_owner = owner;
 	for (struct spot *spot = sockets->spots; spot != NULL; spot = next) {
 		next = spot->next;
-		point_unref(spot->point);
-		free(spot);
+		spot_free(spot);
 	}
 	sockets->spots = NULL;
 	uv_close((uv_handle_t *)&sockets->retry, on_retry_closed);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "proxy/proxy.h"
 #include "proxy/root.h"
 #include "proxy/worker.h"
 
@@ -40,5 +41,5 @@ void sockets_follow(struct sockets *sockets, const struct snapshot *snapshot);
 /* Some worker has closed its last socket of a point: what waits for that goes on. */
 void sockets_on_news(struct sockets *sockets);
 
-/* Open connections of the listener; -1: no bound socket. */
-int64_t sockets_connections(const struct sockets *sockets, const char *listener_id);
+/* Of a listener, all its addresses together. False: no bound socket. */
+bool sockets_read(const struct sockets *sockets, const char *listener_id, struct proxy_listener_counters *ret);

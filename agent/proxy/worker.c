@@ -19,6 +19,7 @@
 
 #define EVENTS_PER_TURN 128
 #define LOG_LINES_PER_SECOND 10
+#define LISTED_PER_TURN 64
 
 enum message_kind { MESSAGE_LISTEN, MESSAGE_UNLISTEN, MESSAGE_STOP };
 
@@ -36,6 +37,11 @@ struct message {
 uint64_t worker_now(const struct worker *worker)
 {
 	return uv_now(&worker->loop);
+}
+
+uint64_t worker_now_ns(const struct worker *worker)
+{
+	return uv_now(&worker->loop) * 1000000;
 }
 
 int worker_watch(struct worker *worker, int fd, bool out, struct watch *watch)
@@ -114,15 +120,108 @@ static void take_message(struct worker *worker, struct message *message)
 	free(message);
 }
 
+/* ---------------------------------------------------------------------------------------------------- walks */
+
+void worker_pass_over(struct worker *worker, const struct conn *conn)
+{
+	for (unsigned i = 0; i < WALKS; i++)
+		if (worker->walks[i] == conn)
+			worker->walks[i] = conn->prev;
+}
+
+static void walk_start(struct worker *worker, enum walk walk)
+{
+	worker->walks[walk] = worker->conns.last;
+}
+
+/* The first list that waits, one at a time. */
+static void list_some(struct worker *worker)
+{
+	struct listing_part *part = worker->listing;
+	struct conn *conn = worker->walks[WALK_LIST];
+	bool wants = true;
+
+	for (unsigned i = 0; i < LISTED_PER_TURN && conn != NULL && wants; i++, conn = conn->prev)
+		wants = listing_part_add(part, conn);
+	worker->walks[WALK_LIST] = conn;
+	if (conn != NULL && wants)
+		return;
+	worker->listing = part->next;
+	walk_start(worker, WALK_LIST);
+	listing_part_end(part, worker->shared->news);
+}
+
+static bool worker_walks(const struct worker *worker)
+{
+	return worker->walks[WALK_JUDGE] != NULL || worker->listing != NULL;
+}
+
+static void run_walks(struct worker *worker)
+{
+	if (worker->walks[WALK_JUDGE] != NULL)
+		judge_some(worker);
+	if (worker->listing != NULL)
+		list_some(worker);
+}
+
+static void take_parts(struct worker *worker, struct listing_part *asked)
+{
+	struct listing_part **place = &worker->listing;
+
+	if (asked == NULL)
+		return;
+	if (worker->listing == NULL)
+		walk_start(worker, WALK_LIST);
+	while (*place != NULL)
+		place = &(*place)->next;
+	*place = asked;
+}
+
+static void end_parts(struct listing_part *part, uv_async_t *news)
+{
+	struct listing_part *next;
+
+	for (; part != NULL; part = next) {
+		next = part->next;
+		listing_part_end(part, news);
+	}
+}
+
+/* ---------------------------------------------------------------------------------------------------- the inbox */
+
+static void take_tickets(struct worker *worker, struct ticket_sets *tickets)
+{
+	ticket_sets_unref(worker->hello.tickets);
+	worker->hello.tickets = tickets;
+}
+
+static void tighten(struct worker *worker)
+{
+	worker->generation++;
+	walk_start(worker, WALK_JUDGE);
+}
+
 static void on_wake(uv_async_t *async)
 {
 	struct worker *worker = container_of(async, struct worker, wake);
 	struct message *messages, *next;
+	struct listing_part *asked;
+	struct ticket_sets *tickets;
+	bool has_tickets, has_tightened;
 
 	pthread_mutex_lock(&worker->lock);
-	messages = worker->messages;
-	worker->messages = NULL;
+	messages = TAKE_PTR(worker->messages);
+	asked = TAKE_PTR(worker->asked);
+	tickets = TAKE_PTR(worker->tickets);
+	has_tickets = worker->has_tickets;
+	has_tightened = worker->has_tightened;
+	worker->has_tickets = worker->has_tightened = false;
 	pthread_mutex_unlock(&worker->lock);
+	if (has_tickets)
+		take_tickets(worker, tickets);
+	if (has_tightened)
+		tighten(worker);
+	take_parts(worker, asked);
 	for (; messages != NULL; messages = next) {
 		next = messages->next;
 		take_message(worker, messages);
@@ -148,7 +247,7 @@ static int wait_time(struct worker *worker)
 	int timeout = uv_backend_timeout(&worker->loop);
 	uint64_t now = worker_now(worker), left;
 
-	if (worker->again != NULL)
+	if (worker->again != NULL || worker_walks(worker))
 		return 0;
 	if (!worker->stopping)
 		return timeout;
@@ -164,14 +263,14 @@ static void worker_turn(struct worker *worker)
 	uv_update_time(&worker->loop);
 	count = epoll_wait(worker->epoll, events, EVENTS_PER_TURN, wait_time(worker));
 	uv_update_time(&worker->loop);
+	worker->turn++;
 	run_again_list(worker);
 	for (int i = 0; i < count; i++) {
 		struct watch *watch = events[i].data.ptr;
 
 		watch->on_event(watch, events[i].events);
 	}
-	/* Last: a deadline may close a socket and open another under the same watch, which no event of this batch may then
-	 * be for. */
+	run_walks(worker);
 	if (worker->loop_is_due || uv_backend_timeout(&worker->loop) == 0)
 		uv_run(&worker->loop, UV_RUN_NOWAIT);
 	worker->loop_is_due = false;
@@ -196,6 +295,7 @@ static void *worker_main(void *argument)
 	while (!worker_is_done(worker))
 		worker_turn(worker);
 	conns_close_all(worker);
+	end_parts(TAKE_PTR(worker->listing), worker->shared->news);
 	uv_walk(&worker->loop, on_walk_close, NULL);
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	atomic_store(&worker->ended, true);
@@ -217,6 +317,9 @@ static void worker_free(struct worker *worker)
 		free(message);
 	}
 	free(worker->stop);
+	end_parts(worker->asked, worker->shared->news);
+	ticket_sets_unref(worker->tickets);
+	ticket_sets_unref(worker->hello.tickets);
 	if (worker->epoll >= 0)
 		close(worker->epoll);
 	pthread_mutex_destroy(&worker->lock);
@@ -328,6 +431,39 @@ int worker_listen(struct worker *worker, struct point *point, int fd, struct err
 int worker_unlisten(struct worker *worker, struct point *point, struct error *err)
 {
 	return send_about_point(worker, MESSAGE_UNLISTEN, point, -1, err);
+}
+
+void worker_set_tickets(struct worker *worker, struct ticket_sets *sets)
+{
+	struct ticket_sets *before;
+
+	pthread_mutex_lock(&worker->lock);
+	before = worker->tickets;
+	worker->tickets = sets != NULL ? ticket_sets_ref(sets) : NULL;
+	worker->has_tickets = true;
+	pthread_mutex_unlock(&worker->lock);
+	ticket_sets_unref(before);
+	uv_async_send(&worker->wake);
+}
+
+void worker_tighten(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->has_tightened = true;
+	pthread_mutex_unlock(&worker->lock);
+	uv_async_send(&worker->wake);
+}
+
+void worker_list(struct worker *worker, struct listing_part *part)
+{
+	struct listing_part **place = &worker->asked;
+
+	pthread_mutex_lock(&worker->lock);
+	while (*place != NULL)
+		place = &(*place)->next;
+	*place = part;
+	pthread_mutex_unlock(&worker->lock);
+	uv_async_send(&worker->wake);
 }
 
 void worker_stop(struct worker *worker, uint64_t grace_ms)

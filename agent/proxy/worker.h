@@ -9,8 +9,11 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "proxy/capture.h"
 #include "proxy/counters.h"
 #include "proxy/hello.h"
+#include "proxy/limit.h"
+#include "proxy/listing.h"
 #include "proxy/point.h"
 #include "proxy/watch.h"
 #include "proxy/wheel.h"
@@ -28,8 +31,11 @@
 struct worker_shared {
 	SSL_CTX *front;
 	BIO_METHOD *bio_method;
-	uv_async_t *news;           /* of the main loop: told when sockets are closed or a worker has ended */
-	struct hello_context hello; /* reader is filled in per worker */
+	uv_async_t *news;           /* of the main loop: told when sockets are closed, a list is filled or a worker has ended */
+	unsigned workers;
+	struct limits *limits;
+	struct origin_cache *origins;
+	struct hello_context hello; /* reader and tickets are filled in per worker */
 };
 
 struct conn;
@@ -41,15 +47,21 @@ struct conn_list {
 struct message;
 struct acceptor;
 
+/* What goes through the connections, some per turn; each stands at the next one, or is over (NULL). */
+enum walk { WALK_JUDGE, WALK_LIST, WALKS };
+
 struct worker {
 	const struct worker_shared *shared;
 	unsigned index;
 	pthread_t thread;
 	atomic_bool ended; /* the thread touches nothing of ours any more */
 
-	pthread_mutex_t lock; /* guards messages */
+	pthread_mutex_t lock; /* guards the inbox: messages to wake */
 	struct message *messages;
 	struct message *stop; /* made at the start, so that stopping cannot fail */
+	bool has_tickets, has_tightened;
+	struct ticket_sets *tickets; /* a reference; with has_tickets */
+	struct listing_part *asked;
 	uv_async_t wake;
 
 	/* the thread's own from here on */
@@ -65,12 +77,19 @@ struct worker {
 	struct conn *again;  /* to be run before the next wait: their turn was over, their work was not */
 	struct conn *closed; /* freed when no event of this batch can name them any more */
 	size_t handshakes_len;
+	uint64_t conns_started;
+	unsigned generation; /* raised whenever the rules have tightened */
+	uint64_t turn;       /* raised with each batch of events */
+	struct conn *walks[WALKS];
+	struct listing_part *listing; /* being filled, and those that wait */
 	bool stopping;
 	uint64_t stop_at; /* loop time at which what still drains is closed */
 	uint64_t log_second;
 	unsigned log_count, log_dropped;
 	struct counters counters;
+	struct agreed agreed;
 	uint8_t buffer[WORKER_BUFFER];
+	struct capture_room hello_bytes;
 };
 
 int worker_start(const struct worker_shared *shared, unsigned index, struct worker **ret, struct error *err) MUST_USE;
@@ -78,6 +97,12 @@ int worker_start(const struct worker_shared *shared, unsigned index, struct work
 int worker_listen(struct worker *worker, struct point *point, int fd, struct error *err) MUST_USE;
 /* Accepts what waits, then closes its socket of point; point->sockets counts down, news is sent at 0. */
 int worker_unlisten(struct worker *worker, struct point *point, struct error *err) MUST_USE;
+/* Main thread; none can fail. From the next ClientHello on these keys (a reference is taken; NULL: none). */
+void worker_set_tickets(struct worker *worker, struct ticket_sets *sets);
+/* What has been published may refuse connections that are open: they are judged again. */
+void worker_tighten(struct worker *worker);
+/* part is the worker's until listing_part_end. */
+void worker_list(struct worker *worker, struct listing_part *part);
 /* Like worker_unlisten for all; connections may go on for grace_ms. Then the thread ends: `ended`, news. No other call
  * but worker_join may follow. */
 void worker_stop(struct worker *worker, uint64_t grace_ms);
@@ -85,6 +110,8 @@ struct worker *worker_join(struct worker *worker); /* waits for the thread, free
 
 /* For conn.c, on the worker's thread. */
 uint64_t worker_now(const struct worker *worker); /* milliseconds */
+uint64_t worker_now_ns(const struct worker *worker); /* the same clock */
+void worker_pass_over(struct worker *worker, const struct conn *conn); /* it closes: no walk may stand at it */
 /* Edge-triggered; out: also when it becomes writable. */
 int worker_watch(struct worker *worker, int fd, bool out, struct watch *watch) MUST_USE;
 void worker_watch_out(struct worker *worker, int fd,

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "model/selector.h"
 #include "snapshot/impl.h"
-#include "snapshot/ssl_scan.h"
+#include "snapshot/scan.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@ static struct snapshot *snapshot_new(const struct snapshot_context *context, con
 		for (unsigned i = 1; i < SNAPSHOT_KINDS; i++)
 			trie_init(&next->objects[i], &entry_trie_ops, context->hash_key);
 		trie_init(&next->names, &names_trie_ops, context->hash_key);
+		trie_init(&next->patterns, &names_trie_ops, context->hash_key);
 		return next;
 	}
 	if (selector_sums_copy(&base->sums, &next->sums) < 0) {
@@ -34,6 +35,8 @@ static struct snapshot *snapshot_new(const struct snapshot_context *context, con
 	for (unsigned i = 1; i < SNAPSHOT_KINDS; i++)
 		trie_clone(&base->objects[i], &next->objects[i]);
 	trie_clone(&base->names, &next->names);
+	trie_clone(&base->patterns, &next->patterns);
+	next->asking = base->asking;
 	return next;
 }
 
@@ -93,6 +96,7 @@ static int let_go(struct snapshot_builder *builder, struct entry *entry, struct 
 	assert(sum != NULL && sum->objects > 0);
 	digest_subtract(&sum->digest, &entry->digest);
 	sum->objects--;
+	builder->next->asking -= entry->has_client;
 	return 0;
 }
 
@@ -183,6 +187,27 @@ static int seal_secret(const struct snapshot_builder *builder, const struct entr
 	return keyring_seal(builder->context.keyring, source.aad, secret, out, err);
 }
 
+/* What the indexes need, read once. */
+static int scan_body(const struct object_view *object, struct entry_parts *parts, struct error *err)
+{
+	struct scan_ssl scan;
+	int r = 0;
+
+	if (object->kind == KIND_ROUTE)
+		r = scan_route(object->body, &parts->priority);
+	if (object->kind == KIND_SSL) {
+		r = scan_ssl(object->body, &scan);
+		if (r == 0) {
+			parts->priority = scan.priority;
+			parts->refers = scan.tls_options.data != NULL || scan.ca_bundle.data != NULL;
+			parts->has_client = scan.client.data != NULL;
+			parts->client_type = scan.client_type;
+			parts->not_after = scan.not_after;
+		}
+	}
+	return r < 0 ? error_set(err, E_SYNTAX, "the body is not a protobuf message") : 0;
+}
+
 static int make_entry(struct snapshot_builder *builder, const struct snapshot_put *put, const struct digest *digest,
                       struct entry **ret, struct error *err)
 {
@@ -190,21 +215,14 @@ static int make_entry(struct snapshot_builder *builder, const struct snapshot_pu
 	CLEANUP(buf_deinit) struct buf sealed = BUF_NULL;
 	CLEANUP(entry_unref) struct entry *entry = NULL;
 	struct selector_sum *sum;
-	struct ssl_scan scan;
+	int r = scan_body(&put->object, &parts, err);
 
-	if (put->object.kind == KIND_SSL) {
-		if (ssl_scan(put->object.body, NULL, NULL, &scan) < 0)
-			return error_set(err, E_SYNTAX, "the body is not a protobuf message");
-		parts.priority = scan.priority;
-		parts.refers = scan.tls_options.data != NULL || scan.ca_bundle.data != NULL;
-	}
-	if (put->secret.len > 0) {
-		int r = seal_secret(builder, &parts, put->secret, &sealed, err);
-
-		if (r < 0)
-			return r;
+	if (r == 0 && put->secret.len > 0) {
+		r = seal_secret(builder, &parts, put->secret, &sealed, err);
 		parts.sealed = BYTES(sealed.data, sealed.len);
 	}
+	if (r < 0)
+		return r;
 	if (selector_sums_make(&builder->next->sums, put->object.selector, &sum) < 0)
 		return error_nomem(err);
 	parts.selector = sum->text;
@@ -234,6 +252,7 @@ static int place_entry(struct snapshot_builder *builder, struct entry *entry, st
 		return error_nomem(err);
 	digest_add(&sum->digest, &entry->digest);
 	sum->objects++;
+	builder->next->asking += entry->has_client;
 	return 0;
 }
 

@@ -58,9 +58,12 @@ struct entry *entry_new(const struct entry_parts *parts)
 	                        .kind = (uint16_t)object->kind,
 	                        .id_len = (uint8_t)id_len,
 	                        .refers = parts->refers,
+	                        .has_client = parts->has_client,
+	                        .client_type = parts->client_type,
 	                        .version = object->version,
 	                        .uid = object->uid,
 	                        .priority = parts->priority,
+	                        .not_after = parts->not_after,
 	                        .digest = *parts->digest,
 	                        .selector = selector_text_ref(parts->selector)->text};
 	entry->id = (const char *)put_bytes(&place, BYTES(object->id, id_len + 1));

@@ -27,7 +27,8 @@ struct entry_parts {
 	const struct digest *digest;
 	struct bytes sealed;
 	int32_t priority;
-	bool refers;
+	bool refers, has_client, client_type;
+	uint64_t not_after;
 };
 
 struct entry *entry_new(const struct entry_parts *parts); /* NULL without memory */

@@ -27,7 +27,10 @@ struct snapshot {
 	struct revision revision;
 	struct digest chain;
 	struct trie objects[SNAPSHOT_KINDS]; /* id -> entry */
-	struct trie names;                   /* name -> candidates */
+	struct trie names;                   /* name -> SSL objects that carry it */
+	struct trie patterns;                /* pattern -> routes that carry it */
+	size_t asking;                       /* SSL objects with rules for clients */
+	struct revision tightened;           /* the revision that could last refuse what passed before (tighten.c) */
 	struct selector_sums sums;
 	struct views *views;
 };
@@ -41,6 +44,9 @@ struct snapshot_builder {
 	bool restored; /* an entry of base went and came back: the journal has doubles */
 	bool prepared;
 };
+
+/* Could what changed against base refuse a client who passed before? After the views are made. */
+bool builder_may_tighten(const struct snapshot_builder *builder);
 
 /* Binary search; *ret_at: where it is or belongs. */
 struct selector_sum *selector_sums_find(const struct selector_sums *sums, const char *selector, size_t *ret_at);

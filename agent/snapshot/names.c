@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/names.h"
 
+#include "model/object.h"
 #include "snapshot/entry.h"
-#include "snapshot/ssl_scan.h"
+#include "snapshot/scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,7 @@ static void candidates_set_name(struct candidates *list, struct bytes name)
 {
 	struct search search = {.name = name};
 
-	if (ssl_scan(list->entries[0]->body, match_name, &search, NULL) == 1) {
+	if (scan_names(list->entries[0]->body, match_name, &search) == 1) {
 		list->name_offset = (uint32_t)(search.found.data - list->entries[0]->body.data);
 		list->name_len = (uint32_t)search.found.len;
 	}
@@ -79,9 +80,7 @@ static struct candidates *candidates_new(uint32_t room)
 
 static bool is_better(const struct entry *a, const struct entry *b)
 {
-	if (a->priority != b->priority)
-		return a->priority > b->priority;
-	return memcmp(a->uid.bytes, b->uid.bytes, UID_LEN) > 0;
+	return uid_is_better(a->priority, &a->uid, b->priority, &b->uid);
 }
 
 static int put_list(struct trie *names, struct candidates *list, struct bytes name)
@@ -168,14 +167,14 @@ int names_add(struct trie *names, struct entry *entry)
 {
 	struct change change = {names, entry};
 
-	return ssl_scan(entry->body, on_add, &change, NULL);
+	return scan_names(entry->body, on_add, &change);
 }
 
 int names_remove(struct trie *names, struct entry *entry)
 {
 	struct change change = {names, entry};
 
-	return ssl_scan(entry->body, on_remove, &change, NULL);
+	return scan_names(entry->body, on_remove, &change);
 }
 
 size_t names_candidates(const struct trie *names, struct bytes name, struct entry *const **ret)

@@ -4,8 +4,8 @@
  * cache. */
 #include "model/body.h"
 #include "snapshot/impl.h"
+#include "snapshot/references.h"
 #include "snapshot/refuse.h"
-#include "snapshot/ssl_scan.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -14,11 +14,6 @@
 static bool is_held(const struct snapshot *snapshot, const struct entry *entry)
 {
 	return trie_find(&snapshot->objects[entry->kind], entry_key(entry)) == entry;
-}
-
-static bool has_successor(const struct snapshot *snapshot, const struct entry *entry)
-{
-	return trie_find(&snapshot->objects[entry->kind], entry_key(entry)) != NULL;
 }
 
 /* Keeps what is held (or not held) by `snapshot`. */
@@ -68,28 +63,6 @@ static void settle(struct snapshot_builder *builder)
 	}
 }
 
-static bool is_missing(const struct snapshot *next, enum kind kind, struct bytes id)
-{
-	return id.data != NULL && trie_find(&next->objects[kind], id) == NULL;
-}
-
-/* What an SSL object refers to. */
-static int check_ssl_references(const struct snapshot *next, const struct entry *entry,
-                                struct snapshot_refusal *refusal, struct error *err)
-{
-	struct ssl_scan scan = {0};
-
-	if (!entry->refers || ssl_scan(entry->body, NULL, NULL, &scan) < 0)
-		return 0;
-	if (is_missing(next, KIND_TLS_OPTIONS, scan.tls_options))
-		return refuse(refusal, err, TLSPLANE__NACK_CODE__NACK_PROFILE, entry, "/tls_options",
-		              "TLS options \"%.*s\" are not in this holding", (int)scan.tls_options.len, scan.tls_options.data);
-	if (is_missing(next, KIND_CA_BUNDLE, scan.ca_bundle))
-		return refuse(refusal, err, TLSPLANE__NACK_CODE__NACK_PROFILE, entry, "/client/ca_bundle",
-		              "CA bundle \"%.*s\" is not in this holding", (int)scan.ca_bundle.len, scan.ca_bundle.data);
-	return 0;
-}
-
 /* SSL objects that are new; what came from the cache was checked before it went there. */
 static int check_fresh(struct snapshot_builder *builder, struct snapshot_refusal *refusal, struct error *err)
 {
@@ -104,54 +77,34 @@ static int check_fresh(struct snapshot_builder *builder, struct snapshot_refusal
 		if (r < 0)
 			return r;
 		body_free(body);
-		r = check_ssl_references(builder->next, entry, refusal, err);
+		r = references_check_ssl(builder->next->objects, entry, refusal, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-struct reference_check {
-	const struct snapshot *next;
-	struct snapshot_refusal *refusal;
-	struct error *err;
-};
-
-static int check_value(void *value, void *context)
+/* Where an entry stands by name; NULL: nowhere. */
+static struct trie *index_of(struct snapshot *snapshot, const struct entry *entry)
 {
-	struct reference_check *check = context;
-
-	return check_ssl_references(check->next, value, check->refusal, check->err);
-}
-
-/* Who referred to something that went? Only when options or a bundle went without a successor, so that a walk over all
- * SSL objects is rare. Options and listeners are checked when the views are made. */
-static int check_referrers(struct snapshot_builder *builder, struct snapshot_refusal *refusal, struct error *err)
-{
-	struct reference_check check = {builder->next, refusal, err};
-	bool needed = false;
-
-	for (size_t i = 0; i < builder->gone.len && !needed; i++) {
-		const struct entry *entry = builder->gone.items[i];
-
-		needed =
-		    (entry->kind == KIND_TLS_OPTIONS || entry->kind == KIND_CA_BUNDLE) && !has_successor(builder->next, entry);
-	}
-	return needed ? trie_each(&builder->next->objects[KIND_SSL], check_value, &check) : 0;
+	if (entry->kind == KIND_ROUTE)
+		return &snapshot->patterns;
+	return entry->kind == KIND_SSL && !entry->client_type ? &snapshot->names : NULL;
 }
 
 static int index_names(struct snapshot_builder *builder, struct error *err)
 {
-	struct trie *names = &builder->next->names;
 	int r = 0;
 
 	for (size_t i = 0; i < builder->gone.len && r == 0; i++) {
-		if (builder->gone.items[i]->kind == KIND_SSL)
-			r = names_remove(names, builder->gone.items[i]);
+		struct trie *names = index_of(builder->next, builder->gone.items[i]);
+
+		r = names != NULL ? names_remove(names, builder->gone.items[i]) : 0;
 	}
 	for (size_t i = 0; i < builder->fresh.len && r == 0; i++) {
-		if (builder->fresh.items[i]->kind == KIND_SSL)
-			r = names_add(names, builder->fresh.items[i]);
+		struct trie *names = index_of(builder->next, builder->fresh.items[i]);
+
+		r = names != NULL ? names_add(names, builder->fresh.items[i]) : 0;
 	}
 	return r < 0 ? error_nomem(err) : 0; /* wire form was checked by put */
 }
@@ -165,29 +118,21 @@ static bool touches_views(const struct entry_list *list)
 	return false;
 }
 
-static bool lost_ssl(const struct snapshot_builder *builder)
-{
-	for (size_t i = 0; i < builder->gone.len; i++) {
-		if (builder->gone.items[i]->kind == KIND_SSL && !has_successor(builder->next, builder->gone.items[i]))
-			return true;
-	}
-	return false;
-}
-
 static int make_views(struct snapshot_builder *builder, struct snapshot_refusal *refusal, struct error *err)
 {
-	const struct views *base = builder->base != NULL ? builder->base->views : NULL;
 	struct snapshot *next = builder->next;
-	int r;
+	const struct views_change change = {
+	    .context = &builder->context,
+	    .objects = next->objects,
+	    .base = builder->base != NULL ? builder->base->views : NULL,
+	    .gone = &builder->gone,
+	    .fresh = &builder->fresh,
+	};
 
-	if (base != NULL && !touches_views(&builder->gone) && !touches_views(&builder->fresh)) {
-		next->views = views_ref((struct views *)(uintptr_t)base);
-		return lost_ssl(builder) ? views_check_default_ssl(base, &next->objects[KIND_SSL], refusal, err) : 0;
-	}
-	r = views_new(&builder->context, next->objects, base, refusal, &next->views, err);
-	if (r < 0)
-		return r;
-	return views_check_default_ssl(next->views, &next->objects[KIND_SSL], refusal, err);
+	if (change.base == NULL || touches_views(&builder->gone) || touches_views(&builder->fresh))
+		return views_new(&change, refusal, &next->views, err);
+	next->views = views_ref((struct views *)(uintptr_t)change.base);
+	return references_check_gone(next->objects, next->views, &builder->gone, refusal, err);
 }
 
 static int warm_entry(struct site_cache *sites, const struct entry *entry, struct snapshot_refusal *refusal,
@@ -235,8 +180,6 @@ int snapshot_builder_prepare(struct snapshot_builder *builder, struct site_cache
 	settle(builder);
 	r = check_fresh(builder, refusal, err);
 	if (r == 0)
-		r = check_referrers(builder, refusal, err);
-	if (r == 0)
 		r = make_views(builder, refusal, err);
 	if (r == 0)
 		r = index_names(builder, err);
@@ -244,6 +187,10 @@ int snapshot_builder_prepare(struct snapshot_builder *builder, struct site_cache
 		r = warm(builder, sites, warm_max, refusal, err);
 	if (r < 0)
 		return r;
+	if (builder->base == NULL || builder_may_tighten(builder))
+		builder->next->tightened = builder->next->revision;
+	else
+		builder->next->tightened = builder->base->tightened;
 	selector_sums_prune(&builder->next->sums);
 	builder->prepared = true;
 	return 0;

@@ -3,7 +3,7 @@
  * the snapshot. */
 #include "snapshot/snapshot.h"
 
-#include "model/name.h"
+#include "resolve/decide.h"
 #include "snapshot/impl.h"
 
 #include <stdlib.h>
@@ -64,6 +64,16 @@ int snapshot_each_entry(const struct snapshot *snapshot, int (*fn)(const struct 
 	return r;
 }
 
+_Static_assert(SNAPSHOT_PARTS == TRIE_PARTS, "the portions are the index's");
+
+int snapshot_each_ssl(const struct snapshot *snapshot, unsigned part,
+                      int (*fn)(const struct entry *entry, void *context), void *context)
+{
+	struct each each = {fn, context};
+
+	return trie_each_part(&snapshot->objects[KIND_SSL], part, each_value, &each);
+}
+
 const struct entry *snapshot_find(const struct snapshot *snapshot, enum kind kind, const char *id)
 {
 	if ((unsigned)kind >= SNAPSHOT_KINDS)
@@ -71,25 +81,35 @@ const struct entry *snapshot_find(const struct snapshot *snapshot, enum kind kin
 	return trie_find(&snapshot->objects[kind], BYTES(id, strlen(id)));
 }
 
-static void *lookup_name(struct bytes key, void *context)
+const struct entry *snapshot_best_ssl(const struct snapshot *snapshot, struct bytes key)
 {
-	const struct trie *names = context;
-
-	return names_best(names, key);
+	return names_best(&snapshot->names, key);
 }
 
-const struct entry *snapshot_choose_ssl(const struct snapshot *snapshot, struct bytes name)
+const struct route_view *snapshot_choose_route(const struct snapshot *snapshot, struct bytes pattern,
+                                               const char *listener_id)
 {
-	struct trie names = snapshot->names; /* borrowed: a lookup changes nothing */
+	const struct route_view *best = NULL;
+	struct entry *const *candidates;
+	size_t count = names_candidates(&snapshot->patterns, pattern, &candidates);
 
-	return name_choose(name, lookup_name, &names);
+	for (size_t i = 0; i < count; i++) {
+		const struct route_box *box = views_find(snapshot->views, KIND_ROUTE, candidates[i]->id);
+		bool names_it;
+
+		if (!decide_route_is_for(box->view.body, listener_id, &names_it))
+			continue;
+		if (names_it)
+			return &box->view;
+		if (best == NULL)
+			best = &box->view;
+	}
+	return best;
 }
 
 const struct listener_view *snapshot_find_listener(const struct snapshot *snapshot, const char *address)
 {
-	const struct listener_slot *slot = views_find_listener(snapshot->views, address);
-
-	return slot != NULL ? &slot->view : NULL;
+	return views_find_listener(snapshot->views, address);
 }
 
 size_t snapshot_listener_count(const struct snapshot *snapshot)
@@ -99,14 +119,21 @@ size_t snapshot_listener_count(const struct snapshot *snapshot)
 
 const struct listener_view *snapshot_listener(const struct snapshot *snapshot, size_t index)
 {
-	return &snapshot->views->listeners[index].view;
+	return &snapshot->views->listeners[index];
+}
+
+const struct upstream_view *snapshot_find_upstream_view(const struct snapshot *snapshot, const char *id)
+{
+	const struct upstream_box *box = views_find(snapshot->views, KIND_UPSTREAM, id);
+
+	return box != NULL ? &box->view : NULL;
 }
 
 struct upstream *snapshot_find_upstream(const struct snapshot *snapshot, const char *id)
 {
-	const struct upstream_box *box = views_find_upstream(snapshot->views, id);
+	const struct upstream_view *view = snapshot_find_upstream_view(snapshot, id);
 
-	return box != NULL ? box->upstream : NULL;
+	return view != NULL ? view->upstream : NULL;
 }
 
 size_t snapshot_upstream_count(const struct snapshot *snapshot)
@@ -116,21 +143,42 @@ size_t snapshot_upstream_count(const struct snapshot *snapshot)
 
 struct upstream *snapshot_upstream(const struct snapshot *snapshot, size_t index)
 {
-	return snapshot->views->upstreams[index]->upstream;
+	return snapshot->views->upstreams[index];
 }
 
 const struct options_view *snapshot_find_options(const struct snapshot *snapshot, const char *id)
 {
-	const struct options_box *box = id != NULL ? views_find_options(snapshot->views, id) : snapshot->views->fallback;
+	const struct options_box *box;
+
+	if (id == NULL)
+		return snapshot->views->fallback;
+	box = views_find(snapshot->views, KIND_TLS_OPTIONS, id);
+	return box != NULL ? &box->view : NULL;
+}
+
+const struct upstream_tls_view *snapshot_find_upstream_tls(const struct snapshot *snapshot, const char *id)
+{
+	const struct upstream_tls_box *box =
+	    views_find(snapshot->views, KIND_UPSTREAM_TLS, id != NULL ? id : DECIDE_DEFAULT);
 
 	return box != NULL ? &box->view : NULL;
 }
 
-const Tlsplane__CaBundle *snapshot_find_bundle(const struct snapshot *snapshot, const char *id)
+struct origin_profile *snapshot_builtin_origin(const struct snapshot *snapshot)
 {
-	const struct bundle_box *box = views_find_bundle(snapshot->views, id);
+	return snapshot->views->builtin_origin;
+}
 
-	return box != NULL ? (const Tlsplane__CaBundle *)box->body : NULL;
+const Tlsplane__CaBundle *snapshot_find_bundle(const struct snapshot *snapshot, const char *id,
+                                               const struct digest **ret_digest)
+{
+	const struct bundle_box *box = views_find(snapshot->views, KIND_CA_BUNDLE, id);
+
+	if (box == NULL)
+		return NULL;
+	if (ret_digest != NULL)
+		*ret_digest = &box->box.entry->digest;
+	return (const Tlsplane__CaBundle *)box->box.body;
 }
 
 /* Associated data of a sealed secret: the object and its state, so that no secret can stand in for another. */
@@ -156,6 +204,7 @@ struct snapshot *snapshot_free(struct snapshot *snapshot)
 		return NULL;
 	views_unref(snapshot->views);
 	trie_deinit(&snapshot->names);
+	trie_deinit(&snapshot->patterns);
 	for (unsigned i = 1; i < SNAPSHOT_KINDS; i++)
 		trie_deinit(&snapshot->objects[i]);
 	selector_sums_deinit(&snapshot->sums);

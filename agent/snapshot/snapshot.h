@@ -2,7 +2,7 @@
 /* Snapshot: the holding at one revision as an immutable value. A change clones two tries and copies the touched paths;
  * everything else is shared with the snapshot before. Built, changed and freed by the main thread alone; workers read
  * the published one under their hazard slot (proxy/root.h) and keep nothing of it but counted things (trust, upstream,
- * site).
+ * site, origin profile).
  *
  *     snapshot_builder_new(base) -> drop/remove/put ... -> prepare (may refuse) -> finish (cannot fail) -> snapshot
  */
@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/macros.h"
 #include "model/object.h"
+#include "tls/origin.h"
 #include "tls/profile.h"
 #include "tls/site.h"
 #include "tls/trust.h"
@@ -26,10 +27,14 @@ struct entry {
 	uint32_t count;
 	uint16_t kind;
 	uint8_t id_len;
-	bool refers; /* SSL objects: names TLS options or a CA bundle */
+	/* SSL objects: */
+	bool refers : 1;      /* names TLS options or a CA bundle */
+	bool has_client : 1;  /* has rules for clients */
+	bool client_type : 1; /* shown to origins, never served */
 	uint64_t version;
 	struct uid uid;
-	int32_t priority; /* SSL objects */
+	int32_t priority;   /* SSL objects, routes */
+	uint64_t not_after; /* SSL objects: the earliest end of their leaves, unix seconds; 0: not known */
 	struct digest digest;
 	const char *selector; /* shared and counted: one copy per selector in a snapshot (entry.h) */
 	const char *id;       /* within this allocation, terminated */
@@ -49,10 +54,28 @@ struct options_view {
 struct listener_view {
 	const struct entry *entry;
 	const char *id;
-	const char *address;          /* canonical "127.0.0.1:8443" / "[::1]:8443": key of its socket */
+	const char *address; /* canonical "127.0.0.1:8443" / "[::1]:8443": key of its socket */
+	const Tlsplane__Listener *body;
 	struct options_view *options; /* its own, or NULL: the default's */
-	struct upstream *upstream;
+	struct upstream *upstream;    /* NULL: only routes serve here */
 	uint32_t max_connections;
+};
+
+struct route_view {
+	const struct entry *entry;
+	const Tlsplane__Route *body;
+};
+
+struct upstream_view {
+	const struct entry *entry;
+	const Tlsplane__Upstream *body;
+	struct upstream *upstream;
+};
+
+struct upstream_tls_view {
+	const struct entry *entry;
+	const Tlsplane__UpstreamTls *body;
+	struct origin_profile *profile;
 };
 
 struct snapshot;
@@ -68,9 +91,8 @@ int snapshot_each_entry(const struct snapshot *snapshot, int (*fn)(const struct 
 
 /* Lookups, any thread that holds the snapshot. All borrowed. */
 const struct entry *snapshot_find(const struct snapshot *snapshot, enum kind kind, const char *id);
-/* name: normalised sni, empty for none. Best candidate by exact, one-label wildcard, "*", and rank (priority, then
- * younger). NULL: no match. */
-const struct entry *snapshot_choose_ssl(const struct snapshot *snapshot, struct bytes name);
+/* The best SSL object under exactly this key ("www.example", "*.example", "*"), by uid_is_better. NULL: none. */
+const struct entry *snapshot_best_ssl(const struct snapshot *snapshot, struct bytes key);
 const struct listener_view *snapshot_find_listener(const struct snapshot *snapshot, const char *address);
 size_t snapshot_listener_count(const struct snapshot *snapshot);
 const struct listener_view *snapshot_listener(const struct snapshot *snapshot,
@@ -80,8 +102,36 @@ size_t snapshot_upstream_count(const struct snapshot *snapshot);
 struct upstream *snapshot_upstream(const struct snapshot *snapshot, size_t index); /* in order of ids */
 const struct options_view *snapshot_find_options(const struct snapshot *snapshot,
                                                  const char *id); /* NULL id: the default */
-/* CA set of a bundle, decoded; NULL: no such bundle. */
-const Tlsplane__CaBundle *snapshot_find_bundle(const struct snapshot *snapshot, const char *id);
+const struct upstream_view *snapshot_find_upstream_view(const struct snapshot *snapshot, const char *id);
+/* NULL id: "default"; NULL: not held. */
+const struct upstream_tls_view *snapshot_find_upstream_tls(const struct snapshot *snapshot, const char *id);
+/* For upstreams that speak TLS where nothing says how; NULL: there are none. */
+struct origin_profile *snapshot_builtin_origin(const struct snapshot *snapshot);
+/* Best route under exactly this pattern, among those for this listener (resolve/decide.h). NULL: none. */
+const struct route_view *snapshot_choose_route(const struct snapshot *snapshot, struct bytes pattern,
+                                               const char *listener_id);
+/* Could a connection that `before` let pass be refused now? False when only certificates changed. They need not be
+ * neighbours. before NULL: false. */
+bool snapshot_may_tighten(const struct snapshot *before, const struct snapshot *after);
+/* SSL objects in SNAPSHOT_PARTS portions, for who can't stay for a million; the portion of an object is the same in all
+ * snapshots. */
+#define SNAPSHOT_PARTS 1024
+int snapshot_each_ssl(const struct snapshot *snapshot, unsigned part,
+                      int (*fn)(const struct entry *entry, void *context), void *context);
+/* Bundles with a CRL whose nextUpdate has passed at `now` (unix seconds), and when the next one does (0: none will);
+ * for degraded reports. */
+void snapshot_each_stale_bundle(const struct snapshot *snapshot, uint64_t now,
+                                void (*fn)(const char *bundle_id, const char *reason, void *context), void *context,
+                                uint64_t *ret_next);
+/* Looks again for what TLS with upstreams lacks (the system's CAs), and tells of each upstream TLS: why it refuses all,
+ * or NULL when all is well. The built-in one goes by the id of the object that would stand in its place, unless that is
+ * held. Main thread. */
+#define SNAPSHOT_BUILTIN_ID "default"
+void snapshot_mend_origins(const struct snapshot *snapshot,
+                           void (*fn)(const char *upstream_tls_id, const char *reason, void *context), void *context);
+/* CA set of a bundle, decoded; NULL: no such bundle. ret_digest (may be NULL): of the object. */
+const Tlsplane__CaBundle *snapshot_find_bundle(const struct snapshot *snapshot, const char *id,
+                                               const struct digest **ret_digest);
 /* For site_cache_get. aad must hold SNAPSHOT_AAD_MAX. */
 #define SNAPSHOT_AAD_MAX 64
 void snapshot_site_source(const struct entry *entry, uint8_t *aad, struct site_source *ret);
@@ -95,6 +145,7 @@ struct snapshot_context { /* what outlives snapshots; borrowed */
 	uv_loop_t *loop;
 	const struct keyring *keyring; /* local; seals secrets on arrival */
 	const struct upstream_events *upstream_events;
+	const char *system_ca_file; /* for upstreams; NULL: Debian's */
 	struct hash_key hash_key;
 };
 

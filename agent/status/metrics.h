@@ -3,6 +3,9 @@
 #pragma once
 
 #include "base/buf.h"
+#include "status/expiries.h"
 #include "status/status.h"
 
-void metrics_write(const struct status_sources *sources, struct buf *out);
+/* "# HELP" and "# TYPE": once, before the samples of name. */
+void metrics_put_head(struct buf *out, const char *name, const char *type, const char *help);
+void metrics_write(const struct status_sources *sources, struct expiries *expiries, struct buf *out);

@@ -28,17 +28,23 @@ int lru_init(struct lru *lru, size_t max, const struct lru_ops *ops)
 	return 0;
 }
 
-void lru_deinit(struct lru *lru)
+/* From this one on to the older ones. */
+static void free_entries(const struct lru *lru, struct lru_entry *first)
 {
 	struct lru_entry *entry, *older;
 
-	if (lru->buckets == NULL)
-		return;
-	for (entry = lru->newest; entry != NULL; entry = older) {
+	for (entry = first; entry != NULL; entry = older) {
 		older = entry->older;
 		lru->ops->unref(entry->value);
 		free(entry);
 	}
+}
+
+void lru_deinit(struct lru *lru)
+{
+	if (lru->buckets == NULL)
+		return;
+	free_entries(lru, lru->newest);
 	free(lru->buckets);
 	pthread_mutex_destroy(&lru->lock);
 	*lru = (struct lru){0};
@@ -148,4 +154,24 @@ void lru_drop(struct lru *lru, const struct digest *key)
 	pthread_mutex_unlock(&lru->lock);
 	if (value != NULL)
 		lru->ops->unref(value);
+}
+
+/* New references come from lru_find alone, under the lock: what is unused stays so until it is out. */
+void lru_sweep(struct lru *lru)
+{
+	struct lru_entry *entry, *older, *swept = NULL;
+
+	pthread_mutex_lock(&lru->lock);
+	for (entry = lru->newest; entry != NULL; entry = older) {
+		older = entry->older;
+		if (lru->ops->is_used(entry->value))
+			continue;
+		*place_of(lru, &entry->key) = entry->chain;
+		list_cut(lru, entry);
+		lru->count--;
+		entry->older = swept;
+		swept = entry;
+	}
+	pthread_mutex_unlock(&lru->lock);
+	free_entries(lru, swept);
 }

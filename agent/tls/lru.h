@@ -7,12 +7,14 @@
 #include "model/object.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct lru_ops {
 	void (*ref)(void *value);
 	void (*unref)(void *value); /* may be the last; called without the lock */
+	bool (*is_used)(const void *value); /* has more references than the map's; called under the lock. NULL: no sweeping */
 };
 
 struct lru_entry;
@@ -38,3 +40,5 @@ void *lru_find(struct lru *lru, const struct digest *key, uint64_t *ret_drops);
  * nothing without memory, or when anything was dropped since `drops` (value may be what was dropped): a cache may. */
 void lru_put(struct lru *lru, const struct digest *key, void *value, uint64_t drops);
 void lru_drop(struct lru *lru, const struct digest *key);
+/* What nobody but the map has a reference to goes. Walks all of it under the lock; ops->is_used must be there. */
+void lru_sweep(struct lru *lru);

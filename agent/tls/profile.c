@@ -6,9 +6,10 @@
 
 #include "base/buf.h"
 #include "crypto/crypto.h"
-#include "model/suites.h"
 #include "tls/hello_hook.h"
+#include "tls/meaning.h"
 #include "tls/tls_impl.h"
+#include "tls/trust.h"
 
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -16,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST_MAX 64
 #define OPTIONS_CHOSEN SSL_OP_CIPHER_SERVER_PREFERENCE
 
 DEFINE_CLEANUP(SSL_CTX, SSL_CTX_free);
@@ -28,129 +28,8 @@ struct profile {
 	uint16_t min, max;
 	uint64_t options;
 	size_t groups_len;
-	int groups[LIST_MAX];
+	int groups[MEANING_LIST_MAX];
 };
-
-/* What the options ask for, in full. */
-struct meaning {
-	uint16_t min, max;
-	bool server_preference;
-	const struct suite *suites[LIST_MAX]; /* of both kinds, in order of preference */
-	size_t suites_len;
-	const struct group *groups[LIST_MAX];
-	size_t groups_len;
-	struct buf alpn; /* wire form of RFC 7301: u8 length, name */
-};
-
-/* Sound suites where none are named: forward secrecy and AEAD alone. */
-static const uint16_t default_suites12[] = {0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8};
-static const uint16_t default_suites13[] = {0x1301, 0x1302, 0x1303};
-static const uint32_t default_groups[] = {29, 23, 24, 25}; /* X25519, P-256, P-384, P-521 */
-
-static void meaning_deinit(struct meaning *meaning)
-{
-	buf_deinit(&meaning->alpn);
-}
-DEFINE_CLEANUP_VALUE(struct meaning, meaning_deinit);
-
-static int read_versions(const Tlsplane__TlsOptions *options, struct meaning *meaning, struct error *err)
-{
-	uint32_t min = options->has_min_version ? options->min_version : TLS1_3_VERSION;
-	uint32_t max = options->has_max_version ? options->max_version : TLS1_3_VERSION;
-
-	if (version_name(min) == NULL)
-		return error_set(err, E_INVALID, "/min_version: unknown version 0x%04x", min);
-	if (version_name(max) == NULL)
-		return error_set(err, E_INVALID, "/max_version: unknown version 0x%04x", max);
-	if (min > max)
-		return error_set(err, E_INVALID, "/min_version: %s is above max_version %s", version_name(min),
-		                 version_name(max));
-	meaning->min = (uint16_t)min;
-	meaning->max = (uint16_t)max;
-	return 0;
-}
-
-static void add_suites(struct meaning *meaning, const uint16_t *codes, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		meaning->suites[meaning->suites_len++] = suite_find_code(codes[i]);
-}
-
-/* A list that names no suite of TLS 1.3 leaves that version its three, as everywhere else (Go has no say there either);
- * a list without a suite for an older version of the range allows that version nothing and is refused. */
-static int read_suites(const Tlsplane__TlsOptions *options, struct meaning *meaning, struct error *err)
-{
-	bool has12 = false, has13 = false;
-
-	if (options->n_cipher_suites > LIST_MAX - ARRAY_LEN(default_suites13))
-		return error_set(err, E_TOO_LARGE, "/cipher_suites: too many");
-	for (size_t i = 0; i < options->n_cipher_suites; i++) {
-		const struct suite *suite = suite_find_code(options->cipher_suites[i]);
-
-		if (suite == NULL || suite->openssl == NULL)
-			return error_set(err, E_INVALID, "/cipher_suites/%zu: this OpenSSL lacks suite 0x%04x", i,
-			                 options->cipher_suites[i]);
-		has12 = has12 || !suite->tls13;
-		has13 = has13 || suite->tls13;
-		meaning->suites[meaning->suites_len++] = suite;
-	}
-	if (!has13 && meaning->max == TLS1_3_VERSION)
-		add_suites(meaning, default_suites13, ARRAY_LEN(default_suites13));
-	if (options->n_cipher_suites == 0 && meaning->min < TLS1_3_VERSION)
-		add_suites(meaning, default_suites12, ARRAY_LEN(default_suites12));
-	else if (!has12 && meaning->min < TLS1_3_VERSION)
-		return error_set(err, E_INVALID, "/cipher_suites: no suite for %s", version_name(meaning->min));
-	return 0;
-}
-
-static int read_groups(const Tlsplane__TlsOptions *options, struct meaning *meaning, struct error *err)
-{
-	bool given = options->n_curve_preferences > 0;
-	const uint32_t *ids = given ? options->curve_preferences : default_groups;
-	size_t count = given ? options->n_curve_preferences : ARRAY_LEN(default_groups);
-
-	if (count > LIST_MAX)
-		return error_set(err, E_TOO_LARGE, "/curve_preferences: too many");
-	for (size_t i = 0; i < count; i++) {
-		const struct group *group = group_find_id(ids[i]);
-
-		if (group == NULL || group->openssl == NULL)
-			return error_set(err, E_INVALID, "/curve_preferences/%zu: this OpenSSL lacks group %u", i, ids[i]);
-		meaning->groups[meaning->groups_len++] = group;
-	}
-	return 0;
-}
-
-static int read_alpn(const Tlsplane__TlsOptions *options, struct meaning *meaning, struct error *err)
-{
-	for (size_t i = 0; i < options->n_alpn_protocols; i++) {
-		size_t len = strlen(options->alpn_protocols[i]);
-
-		if (len == 0 || len > 255)
-			return error_set(err, E_INVALID, "/alpn_protocols/%zu: must be 1 to 255 bytes", i);
-		buf_put_u8(&meaning->alpn, (uint8_t)len);
-		buf_put(&meaning->alpn, options->alpn_protocols[i], len);
-	}
-	if (meaning->alpn.failed)
-		return error_nomem(err);
-	if (meaning->alpn.len > UINT16_MAX)
-		return error_set(err, E_TOO_LARGE, "/alpn_protocols: too long");
-	return 0;
-}
-
-static int meaning_read(const Tlsplane__TlsOptions *options, struct meaning *meaning, struct error *err)
-{
-	int r = read_versions(options, meaning, err);
-
-	if (r == 0)
-		r = read_suites(options, meaning, err);
-	if (r == 0)
-		r = read_groups(options, meaning, err);
-	if (r == 0)
-		r = read_alpn(options, meaning, err);
-	meaning->server_preference = !options->has_prefer_server_ciphers || options->prefer_server_ciphers;
-	return r;
-}
 
 static int meaning_digest(const struct meaning *meaning, struct digest *ret, struct error *err)
 {
@@ -179,64 +58,6 @@ int profile_compute_digest(const Tlsplane__TlsOptions *options, struct digest *r
 	int r = meaning_read(options, &meaning, err);
 
 	return r == 0 ? meaning_digest(&meaning, ret, err) : r;
-}
-
-/* "A:B:C" of one kind of suite. */
-static void join_suites(const struct meaning *meaning, bool tls13, struct buf *list)
-{
-	for (size_t i = 0; i < meaning->suites_len; i++)
-		if (meaning->suites[i]->tls13 == tls13)
-			buf_printf(list, "%s%s", list->len > 0 ? ":" : "", meaning->suites[i]->openssl);
-}
-
-static bool context_has_suite(const SSL_CTX *ctx, uint16_t code)
-{
-	const STACK_OF(SSL_CIPHER) *held = SSL_CTX_get_ciphers(ctx);
-
-	for (int i = 0; i < sk_SSL_CIPHER_num(held); i++)
-		if (SSL_CIPHER_get_protocol_id(sk_SSL_CIPHER_value(held, i)) == code)
-			return true;
-	return false;
-}
-
-/* OpenSSL drops in silence what it doesn't know or allow; so what was asked is compared with what is there. */
-static int check_suites(const SSL_CTX *ctx, const struct meaning *meaning, bool complete, struct error *err)
-{
-	size_t held = (size_t)sk_SSL_CIPHER_num(SSL_CTX_get_ciphers(ctx));
-
-	for (size_t i = 0; i < meaning->suites_len; i++)
-		if (!context_has_suite(ctx, meaning->suites[i]->code))
-			return error_set(err, E_INVALID, "/cipher_suites: OpenSSL did not take %s", meaning->suites[i]->iana);
-	if (complete && held != meaning->suites_len)
-		return error_set(err, E_INVALID, "/cipher_suites: OpenSSL holds %zu suites instead of %zu", held,
-		                 meaning->suites_len);
-	return 0;
-}
-
-static int set_suites(SSL_CTX *ctx, const struct meaning *meaning, struct error *err)
-{
-	CLEANUP(buf_deinit) struct buf list12 = BUF_NULL;
-	CLEANUP(buf_deinit) struct buf list13 = BUF_NULL;
-
-	join_suites(meaning, false, &list12);
-	join_suites(meaning, true, &list13);
-	if (buf_cstr(&list12) == NULL || buf_cstr(&list13) == NULL)
-		return error_nomem(err);
-	/* OpenSSL takes no empty list for TLS 1.2; its own stays then, out of reach, since the range of versions is 1.3
-	 * alone. */
-	if (SSL_CTX_set_ciphersuites(ctx, buf_cstr(&list13)) != 1 ||
-	    (list12.len > 0 && SSL_CTX_set_cipher_list(ctx, buf_cstr(&list12)) != 1))
-		return crypto_error(err, "/cipher_suites");
-	return check_suites(ctx, meaning, list12.len > 0, err);
-}
-
-static int set_groups(SSL_CTX *ctx, const struct meaning *meaning, struct profile *profile, struct error *err)
-{
-	for (size_t i = 0; i < meaning->groups_len; i++)
-		profile->groups[profile->groups_len++] = meaning->groups[i]->nid;
-	if (SSL_CTX_set1_groups(ctx, profile->groups, (int)profile->groups_len) != 1)
-		return crypto_error(err, "/curve_preferences");
-	return 0;
 }
 
 /* The server's order decides. No overlap ends the handshake (RFC 7301 3.2, and ALPACA). */
@@ -299,14 +120,9 @@ static int build_context(struct profile *profile, struct meaning *meaning, struc
 		return crypto_error(err, "make a context");
 	tls_set_always(ctx);
 	hello_hook_install(ctx);
-	/* Before 1.2 signatures are SHA-1, which level 1 and up forbid. */
-	SSL_CTX_set_security_level(ctx, meaning->min < TLS1_2_VERSION ? 0 : 2);
+	trust_install(ctx);
 	SSL_CTX_set_options(ctx, profile->options);
-	if (SSL_CTX_set_min_proto_version(ctx, meaning->min) != 1 || SSL_CTX_set_max_proto_version(ctx, meaning->max) != 1)
-		return crypto_error(err, "/min_version");
-	r = set_suites(ctx, meaning, err);
-	if (r == 0)
-		r = set_groups(ctx, meaning, profile, err);
+	r = meaning_put_on(meaning, ctx, err);
 	if (r == 0)
 		r = set_alpn(ctx, meaning, err);
 	if (r == 0)
@@ -328,6 +144,8 @@ int profile_new(const Tlsplane__TlsOptions *options, struct profile **ret, struc
 	atomic_init(&profile->count, 1);
 	profile->min = meaning.min;
 	profile->max = meaning.max;
+	profile->groups_len = meaning.groups_len;
+	meaning_list_groups(&meaning, profile->groups);
 	profile->options = meaning.server_preference ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0;
 	r = meaning_digest(&meaning, &profile->digest, err);
 	if (r == 0)

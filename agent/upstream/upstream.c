@@ -1,69 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Upstreams. One mutex guards what workers read while the main loop resolves: addresses, the round robin's state,
- * counters.
+/* The life of an upstream on the main loop: names are resolved, what is wrong is told.
  *
  *     node:  (IP address) ------------------------------------> resolved for ever
  *            (name) unresolved --answer--> resolved --answer--> resolved, new addresses
  *                       \--error, again sooner      \--error--> resolved still, with the last good addresses; degraded
  *
- * One timer per upstream asks for all its names: every REFRESH_MS while all answer, else with back-off. The timer and
- * each question under way hold a reference, so the memory outlives them; after upstream_retire their answers are
- * dropped. */
+ * One timer per upstream asks for all its names: every REFRESH_MS while all answer, else with back-off. Workers tell by
+ * an async that the last node went down or one came back. Timer, async and each question under way hold a reference, so
+ * the memory outlives them; after upstream_retire their answers are dropped. */
 #include "upstream/upstream.h"
 
 #include "base/log.h"
+#include "upstream/upstream_impl.h"
 
+#include <assert.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDRESSES_MAX 8
 #define REFRESH_MS 30000
 #define RETRY_MIN_MS 1000
 #define CONNECT_TIMEOUT_MS 5000
-
-struct address {
-	socklen_t len;
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	};
-};
-
-struct node {
-	char *host; /* owned; NULL: an IP address, resolved from the start */
-	uint16_t port;
-	uint32_t weight;
-	int64_t current;   /* of the smooth weighted round robin */
-	uint8_t preferred; /* the address that worked last */
-	uint8_t addresses_len;
-	struct address addresses[ADDRESSES_MAX];
-	int failure; /* main loop only: code of the last answer, 0 when good */
-};
-
-struct upstream {
-	atomic_uint count;
-	char *id;
-	uint32_t connect_timeout_ms;
-	uv_loop_t *loop;
-	struct upstream_events events;
-
-	/* main loop only */
-	uv_timer_t timer;
-	bool retired;
-	bool has_names;
-	size_t asked; /* questions under way */
-	uint32_t retry_ms;
-	char reason[320]; /* reported last; "" when well */
-
-	pthread_mutex_t lock;
-	uint64_t connected, failed;
-	size_t nodes_len;
-	struct node nodes[];
-};
+#define MAX_FAILS 3
+#define FAIL_TIMEOUT_MS 10000
 
 struct question {
 	uv_getaddrinfo_t request;
@@ -99,11 +58,37 @@ uint32_t upstream_connect_timeout_ms(const struct upstream *upstream)
 	return upstream->connect_timeout_ms;
 }
 
+/* Under the lock. One node stands for all, so that the text does not change with each failure. */
+static void describe_down(const struct upstream *upstream, char *reason, size_t size)
+{
+	const struct node *first = NULL;
+	size_t others = 0;
+
+	for (size_t i = 0; i < upstream->nodes_len; i++) {
+		const struct node *node = &upstream->nodes[i];
+
+		if (!node->health.is_down)
+			continue;
+		others += first != NULL;
+		first = first != NULL ? first : node;
+	}
+	assert(first != NULL);
+	if (others == 0)
+		snprintf(reason, size, "no node answers: %.250s port %u is down", first->host, first->port);
+	else
+		snprintf(reason, size, "no node answers: %.250s port %u and %zu more are down", first->host, first->port,
+		         others);
+}
+
 /* Tells when what is wrong has changed: the first node without a good answer stands for all. */
 static void upstream_tell(struct upstream *upstream)
 {
 	char reason[sizeof(upstream->reason)] = "";
 
+	pthread_mutex_lock(&upstream->lock);
+	if (upstream->all_down)
+		describe_down(upstream, reason, sizeof(reason));
+	pthread_mutex_unlock(&upstream->lock);
 	for (size_t i = 0; i < upstream->nodes_len && reason[0] == 0; i++) {
 		const struct node *node = &upstream->nodes[i];
 
@@ -169,6 +154,7 @@ static void node_take(struct upstream *upstream, struct node *node, const struct
 	memcpy(node->addresses, taken, sizeof(taken));
 	node->addresses_len = len;
 	node->preferred = preferred;
+	(void)upstream_refresh_all_down(upstream); /* told with the other answers */
 	pthread_mutex_unlock(&upstream->lock);
 }
 
@@ -220,7 +206,7 @@ static void upstream_ask(struct upstream *upstream)
 {
 	for (size_t i = 0; i < upstream->nodes_len; i++) {
 		struct node *node = &upstream->nodes[i];
-		int r = node->host != NULL ? node_ask(upstream, node) : 0;
+		int r = node->is_name ? node_ask(upstream, node) : 0;
 
 		if (r < 0)
 			node->failure = r;
@@ -243,11 +229,32 @@ static void on_timer_closed(uv_handle_t *handle)
 	upstream_unref(container_of((uv_timer_t *)handle, struct upstream, timer));
 }
 
+static void on_news(uv_async_t *async)
+{
+	struct upstream *upstream = container_of(async, struct upstream, news);
+
+	if (!upstream->retired)
+		upstream_tell(upstream);
+}
+
+static void on_news_closed(uv_handle_t *handle)
+{
+	upstream_unref(container_of((uv_async_t *)handle, struct upstream, news));
+}
+
 void upstream_retire(struct upstream *upstream)
 {
+	bool could_tell;
+
 	if (upstream->retired)
 		return;
 	upstream->retired = true;
+	pthread_mutex_lock(&upstream->lock); /* no worker sends to a handle that closes */
+	could_tell = upstream->can_tell;
+	upstream->can_tell = false;
+	pthread_mutex_unlock(&upstream->lock);
+	if (could_tell)
+		uv_close((uv_handle_t *)&upstream->news, on_news_closed);
 	if (upstream->has_names)
 		uv_close((uv_handle_t *)&upstream->timer, on_timer_closed);
 }
@@ -257,6 +264,9 @@ static int node_init(struct node *node, const Tlsplane__Node *body)
 {
 	struct address *address = &node->addresses[0];
 
+	node->host = strdup(body->host);
+	if (node->host == NULL)
+		return E_NOMEM;
 	node->port = (uint16_t)body->port;
 	node->weight = body->weight;
 	if (uv_ip4_addr(body->host, (int)body->port, &address->v4) == 0) {
@@ -269,8 +279,8 @@ static int node_init(struct node *node, const Tlsplane__Node *body)
 		node->addresses_len = 1;
 		return 0;
 	}
-	node->host = strdup(body->host);
-	return node->host != NULL ? 0 : E_NOMEM;
+	node->is_name = true;
+	return 0;
 }
 
 static int upstream_init(struct upstream *upstream, const char *id, const Tlsplane__Upstream *body)
@@ -283,15 +293,48 @@ static int upstream_init(struct upstream *upstream, const char *id, const Tlspla
 	for (size_t i = 0; i < body->n_nodes && r == 0; i++) {
 		r = node_init(&upstream->nodes[i], body->nodes[i]);
 		upstream->nodes_len++;
-		upstream->has_names = upstream->has_names || upstream->nodes[i].host != NULL;
+		upstream->has_names = upstream->has_names || upstream->nodes[i].is_name;
 	}
 	return r;
+}
+
+/* A probe that says nothing is given up after as long as a connect may take. */
+static void upstream_set_times(struct upstream *upstream, const Tlsplane__Upstream *body)
+{
+	struct health_rules *rules = &upstream->rules;
+
+	upstream->connect_timeout_ms = body->has_connect_timeout_ms ? body->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+	rules->max_fails = body->has_max_fails ? body->max_fails : MAX_FAILS;
+	rules->timeout_ms = body->has_fail_timeout_ms ? body->fail_timeout_ms : FAIL_TIMEOUT_MS;
+	rules->probe_ms =
+	    rules->timeout_ms > upstream->connect_timeout_ms ? rules->timeout_ms : upstream->connect_timeout_ms;
+}
+
+/* From here on it has handles: retire it before the last unref. */
+static int upstream_open(struct upstream *upstream, struct error *err)
+{
+	if (upstream->events.on_state != NULL && upstream->rules.max_fails > 0) {
+		int r = uv_async_init(upstream->loop, &upstream->news, on_news);
+
+		if (r < 0)
+			return error_set(err, r == UV_ENOMEM ? E_NOMEM : E_IO, "messages of an upstream: %s", uv_strerror(r));
+		uv_unref((uv_handle_t *)&upstream->news); /* keeps no loop alive */
+		upstream->can_tell = true;
+		upstream_ref(upstream);
+	}
+	if (upstream->has_names) {
+		uv_timer_init(upstream->loop, &upstream->timer);
+		upstream_ref(upstream);
+		upstream_ask(upstream);
+	}
+	return 0;
 }
 
 int upstream_new(uv_loop_t *loop, const char *id, const Tlsplane__Upstream *body, const struct upstream_events *events,
                  struct upstream **ret, struct error *err)
 {
 	CLEANUP(upstream_unref) struct upstream *upstream = NULL;
+	int r;
 
 	if (body->n_nodes > UPSTREAM_NODES_MAX)
 		return error_set(err, E_TOO_LARGE, "/nodes: %zu nodes, at most %d", body->n_nodes, UPSTREAM_NODES_MAX);
@@ -302,91 +345,14 @@ int upstream_new(uv_loop_t *loop, const char *id, const Tlsplane__Upstream *body
 	pthread_mutex_init(&upstream->lock, NULL);
 	upstream->loop = loop;
 	upstream->retry_ms = RETRY_MIN_MS;
-	upstream->connect_timeout_ms = body->has_connect_timeout_ms ? body->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+	upstream_set_times(upstream, body);
 	if (events != NULL)
 		upstream->events = *events;
 	if (upstream_init(upstream, id, body) < 0)
 		return error_nomem(err);
-	if (upstream->has_names) {
-		uv_timer_init(loop, &upstream->timer);
-		upstream_ref(upstream);
-		upstream_ask(upstream);
-	}
+	r = upstream_open(upstream, err);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(upstream);
 	return 0;
-}
-
-/* Smooth weighted round robin: every candidate gains its weight, the richest is taken and pays the sum of all. */
-static struct node *pick_node(struct upstream *upstream, uint64_t tried)
-{
-	struct node *best = NULL;
-	int64_t total = 0;
-
-	for (size_t i = 0; i < upstream->nodes_len; i++) {
-		struct node *node = &upstream->nodes[i];
-
-		if ((tried >> i & 1) != 0 || node->weight == 0 || node->addresses_len == 0)
-			continue;
-		node->current += node->weight;
-		total += node->weight;
-		if (best == NULL || node->current > best->current)
-			best = node;
-	}
-	if (best != NULL)
-		best->current -= total;
-	return best;
-}
-
-static const struct address *pick_address(struct upstream *upstream, struct upstream_attempt *attempt)
-{
-	struct node *node = &upstream->nodes[attempt->node];
-
-	if (attempt->next == 0 || attempt->next >= node->addresses_len) {
-		node = pick_node(upstream, attempt->tried);
-		if (node == NULL)
-			return NULL;
-		attempt->node = (uint8_t)(node - upstream->nodes);
-		attempt->tried |= (uint64_t)1 << attempt->node;
-		attempt->first = node->preferred;
-		attempt->next = 0;
-	}
-	return &node->addresses[(attempt->first + attempt->next++) % node->addresses_len];
-}
-
-int upstream_pick(struct upstream *upstream, struct upstream_attempt *attempt, struct sockaddr_storage *ret_address,
-                  socklen_t *ret_len)
-{
-	const struct address *address;
-
-	pthread_mutex_lock(&upstream->lock);
-	address = upstream->nodes_len > 0 ? pick_address(upstream, attempt) : NULL;
-	if (address != NULL) {
-		memcpy(ret_address, &address->any, address->len);
-		*ret_len = address->len;
-	}
-	pthread_mutex_unlock(&upstream->lock);
-	return address != NULL ? 0 : E_UNAVAILABLE;
-}
-
-void upstream_report(struct upstream *upstream, const struct upstream_attempt *attempt, bool connected)
-{
-	struct node *node = &upstream->nodes[attempt->node];
-
-	pthread_mutex_lock(&upstream->lock);
-	if (connected) {
-		upstream->connected++;
-		if (node->addresses_len > 0)
-			node->preferred = (uint8_t)((attempt->first + attempt->next - 1) % node->addresses_len);
-	} else {
-		upstream->failed++;
-	}
-	pthread_mutex_unlock(&upstream->lock);
-}
-
-void upstream_read_counts(struct upstream *upstream, uint64_t *ret_connected, uint64_t *ret_failed)
-{
-	pthread_mutex_lock(&upstream->lock);
-	*ret_connected = upstream->connected;
-	*ret_failed = upstream->failed;
-	pthread_mutex_unlock(&upstream->lock);
 }

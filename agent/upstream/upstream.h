@@ -14,7 +14,8 @@
 
 struct upstream; /* atomic count; survives snapshots while its object's body is the same */
 
-/* on_state: on the main loop, whenever a name stops or starts resolving: reason NULL when all is well. */
+/* on_state: on the main loop, whenever a name stops or starts resolving, the last node that is up goes down or one
+ * comes back: reason NULL when all is well. */
 struct upstream_events {
 	void (*on_state)(struct upstream *upstream, const char *reason, void *owner);
 	void *owner;
@@ -23,11 +24,12 @@ struct upstream_events {
 #define UPSTREAM_NODES_MAX 64
 
 /* loop: the main one; DNS starts at once for names (IP addresses need none). id is copied, events too (NULL: nobody
- * listens). E_TOO_LARGE: more nodes than UPSTREAM_NODES_MAX. */
+ * listens). E_TOO_LARGE: more nodes than UPSTREAM_NODES_MAX; E_IO, E_NOMEM. */
 int upstream_new(uv_loop_t *loop, const char *id, const Tlsplane__Upstream *body, const struct upstream_events *events,
                  struct upstream **ret, struct error *err) MUST_USE;
 struct upstream *upstream_ref(struct upstream *upstream);
-/* The last unref may come from any thread; the DNS timer is closed on the main loop by upstream_retire. */
+/* The last unref may come from any thread; what stands on the main loop is closed there by upstream_retire, which comes
+ * before it. */
 struct upstream *upstream_unref(struct upstream *upstream); /* NULL allowed; returns NULL */
 DEFINE_CLEANUP(struct upstream, upstream_unref);
 void upstream_retire(struct upstream *upstream); /* main loop: stop resolving; no more events */
@@ -46,7 +48,16 @@ struct upstream_attempt {
  * weighted round robin; each is tried once per connection. E_UNAVAILABLE: none left or none resolved. */
 int upstream_pick(struct upstream *upstream, struct upstream_attempt *attempt, struct sockaddr_storage *ret_address,
                   socklen_t *ret_len) MUST_USE;
-/* Any thread: what became of the address picked last. A node keeps to the address that works. */
+/* The host and port of the node picked last, as written; borrowed. */
+const char *upstream_picked_host(const struct upstream *upstream, const struct upstream_attempt *attempt,
+                                 uint16_t *ret_port);
+/* Any thread: what became of the address picked last: connected false also when TLS with it failed. A node keeps to the
+ * address that works. Passive health: max_fails failures in a row (of all addresses of a node) mark it down for
+ * fail_timeout; then one connection may try it, the others pass it over until that one has succeeded. A connection that
+ * has no other node left tries those that are down all the same; when all are, the upstream is reported (on_state, main
+ * loop). A node of weight 0 is never picked. */
 void upstream_report(struct upstream *upstream, const struct upstream_attempt *attempt, bool connected);
 /* Sums since the upstream was made, for metrics. */
 void upstream_read_counts(struct upstream *upstream, uint64_t *ret_connected, uint64_t *ret_failed);
+/* Nodes that may be picked, and how many of them are down now. */
+void upstream_read_health(struct upstream *upstream, size_t *ret_nodes, size_t *ret_down);

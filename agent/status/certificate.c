@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status/certificate.h"
+
+#include "channel.pb-c.h"
+
+static int check_type(const struct entry *entry, struct error *err)
+{
+	Tlsplane__Ssl *body = tlsplane__ssl__unpack(NULL, entry->body.len, entry->body.data);
+	bool client = body != NULL && body->client_type;
+
+	if (body == NULL)
+		return error_nomem(err); /* it was decoded before it was published */
+	tlsplane__ssl__free_unpacked(body, NULL);
+	return client ? error_set(err, E_INVALID, "SSL object %s is of type client", entry->id) : 0;
+}
+
+int certificate_put(SSL *ssl, void *owner, struct error *err)
+{
+	const struct certificate_source *source = owner;
+	const struct snapshot *snapshot = proxy_snapshot(source->proxy);
+	const struct entry *entry = snapshot != NULL ? snapshot_find(snapshot, KIND_SSL, source->ssl_id) : NULL;
+	CLEANUP(site_unref) struct site *site = NULL;
+	uint8_t aad[SNAPSHOT_AAD_MAX];
+	struct site_source parts;
+	int r;
+
+	if (entry == NULL)
+		return error_set(err, E_NOT_FOUND, "SSL object %s is not held by this agent", source->ssl_id);
+	r = check_type(entry, err);
+	if (r < 0)
+		return r;
+	snapshot_site_source(entry, aad, &parts);
+	r = site_cache_get(source->sites, &parts, &site, err);
+	if (r == 0)
+		r = site_put_on(site, ssl, err);
+	return r < 0 ? error_prefix(err, r, "SSL object %s", source->ssl_id) : 0;
+}
