@@ -91,7 +91,8 @@ def agent_server(world, cert, key, backend_port):
     controlplane.api.apply(put=[
         ("ssls", "bench", ssl_object(cert, key, "bench.example")),
         ("upstreams", "backend", {"nodes": {f"127.0.0.1:{backend_port}": 1}}),
-        ("listeners", "bench", {"bind": f"127.0.0.1:{port}", "upstream": "backend"}),
+        ("tls_options", "bench", {"session_tickets": False}),  # as the peers are configured
+        ("listeners", "bench", {"bind": f"127.0.0.1:{port}", "upstream": "backend", "tls_options": "bench"}),
     ], wait="acked", timeout=30).expect(200, 201)
     pin(agent.daemon.pid, SERVER_CORE)
     pin(controlplane.daemon.pid, SERVER_CORE)
@@ -170,7 +171,7 @@ def load_objects(world, controlplane, count, chunk=1000):
     subprocess.run([tool("make_objects"), directory, str(count), str(chunk)], check=True)
     start = time.monotonic()
     for path in sorted(directory.glob("apply-*.json")):
-        controlplane.api.post("/v1/apply", path.read_bytes(), timeout=300).expect(200, 201)
+        controlplane.api.post("/v1/apply", path.read_bytes(), deadline=300).expect(200, 201)
     seconds = time.monotonic() - start
     shutil.rmtree(directory)
     return seconds

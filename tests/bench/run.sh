@@ -7,16 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 packages=(gcc libc6-dev meson pkg-config openssl libssl-dev libuv1-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev libprotobuf-c-dev
 	protobuf-c-compiler libidn2-dev libjemalloc-dev check python3-cryptography nginx-light libnginx-mod-stream haproxy hitch util-linux)
-missing=()
-for package in "${packages[@]}"; do
-	[[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
-done
-if ((${#missing[@]} > 0)); then
-	as_root=()
-	((EUID == 0)) || as_root=(sudo)
-	"${as_root[@]}" apt-get update -qq
-	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
-fi
+. tests/lib/packages.sh
+install_packages "${packages[@]}"
 [[ -f build-bench/build.ninja ]] || meson setup build-bench . --buildtype=release >/dev/null
 log=$(mktemp)
 for target in "" bench_bare_relay bench_load bench_make_objects bench_openssl_alone bench_put_to_served; do

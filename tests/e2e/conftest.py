@@ -6,6 +6,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness.edge import NAME, Edge, OriginPki  # noqa: E402
+from harness.origin import TlsBackend  # noqa: E402
 from harness.pki import Ca  # noqa: E402
 from harness.world import AGENT, CONTROLPLANE, World  # noqa: E402
 
@@ -79,3 +81,29 @@ def shared(tmp_path_factory):
 def shared_api(tmp_path_factory):
     for made in _shared(tmp_path_factory, False):
         yield made.api
+
+
+@pytest.fixture(scope="module")
+def edge(shared):
+    return Edge(shared)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    return OriginPki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture(scope="module")
+def trusting(pki):
+    """The upstream_tls that fits the good origin."""
+    def make(**more):
+        return {"ca": pki.origins.cert_pem, "server_name": NAME, **more}
+    return make
+
+
+@pytest.fixture
+def origin(edge, pki):
+    """Makes origins; they end with the file."""
+    def make(pair=None, **more):
+        return edge.world.add_backend(TlsBackend(pki.folder, pair or pki.good, **more))
+    return make

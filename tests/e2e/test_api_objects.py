@@ -2,7 +2,7 @@
 """Objects over the admin API: the same verbs, conditions and pages for every kind."""
 import pytest
 
-KINDS = ("ssls", "tls_options", "listeners", "upstreams", "ca_bundles")
+KINDS = ("ssls", "tls_options", "listeners", "upstreams", "ca_bundles", "routes", "upstream_tls")
 
 
 @pytest.fixture
@@ -17,6 +17,8 @@ def document(shared_api, ca):
             "listeners": lambda: {"bind": f"127.0.0.1:{20000 + n}", "upstream": "base", "status": 0},
             "upstreams": lambda: {"nodes": {f"127.0.0.1:{1000 + n}": 1}},
             "ca_bundles": lambda: {"certs": ca.cert_pem, "labels": {"n": str(n)}},
+            "routes": lambda: {"snis": [f"**.doc{n}.test", ""], "upstream": "base", "selector": {"doc": str(n)}},
+            "upstream_tls": lambda: {"server_name": f"doc{n}.test", "ca": ca.cert_pem},
         }[kind]()
     return make
 
@@ -189,13 +191,12 @@ def test_ids_of_the_longest_kind(shared_api):
 
 def test_kinds_and_features_of_later_are_refused(shared_api, ca):
     """What the issue excludes is unknown, never stored in silence."""
-    for path in ("/v1/routes/x", "/v1/upstream_tls/x", "/v1/tokens/x", "/v1/resolve"):
+    for path in ("/v1/tokens/x", "/v1/plugins/x"):
         assert shared_api.put(path, {}).status in (404, 405), path
     pair = ca.issue("later.test")
-    for extra in ({"type": "client"}, {"client": {"ca": ca.cert_pem, "crl": "x"}}, {"client": {"ca": ca.cert_pem, "allow": []}}):
+    for extra in ({"type": "peer"}, {"client": {"ca": ca.cert_pem, "crl": "x"}}, {"client": {"ca": ca.cert_pem, "allow": []}}):
         assert shared_api.put("/v1/ssls/later", {**pair.ssl("later.test"), **extra}).status == 422, extra
-    for extra in ({"session_tickets": True}, {"client_auth": {"verify": "request"}}, {"client_auth": {"verify": "verify_if_given"}},
-                  {"client_auth": {"verify": "require_any"}}):
+    for extra in ({"session_cache": True}, {"ocsp_stapling": True}, {"client_auth": {"verify": "maybe"}}):
         assert shared_api.put("/v1/tls_options/later", {"min_version": "TLSv1.2", **extra}).status == 422, extra
     for extra in ({"accept_proxy_protocol": True}, {"protocol": "http"}):
         assert shared_api.put("/v1/listeners/later", {"bind": "127.0.0.1:20996", "upstream": "base", **extra}).status == 422, extra

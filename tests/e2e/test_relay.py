@@ -4,14 +4,14 @@ import collections
 import hashlib
 import os
 import socket
-import ssl
 import threading
 
 import pytest
 
 from harness import tls
 from harness.backend import CollectBackend, EchoBackend, HttpBackend, ScriptBackend
-from harness.net import eventually, free_port, receive_all
+from harness.net import eventually, free_port, has_ipv6, receive_all
+from harness.tls import HalfClosing
 from harness.world import serve
 
 _count = iter(range(1000))
@@ -24,60 +24,6 @@ def relay(shared, backend):
 
 def both_versions(shared):
     shared.api.put_acked("/v1/tls_options/both", {"min_version": "TLSv1.2"})
-
-
-class HalfClosing:
-    """A TLS client over memory BIOs, which can send its close_notify and go on reading (Python's SSLSocket can't)."""
-
-    def __init__(self, port, sni="x", version=None):
-        self.raw = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = tls.context(version=version).wrap_bio(self.incoming, self.outgoing, server_hostname=sni)
-        self._drive(self.tls.do_handshake)
-
-    def _flush(self):
-        if self.outgoing.pending:
-            self.raw.sendall(self.outgoing.read())
-
-    def _drive(self, step, *arguments):
-        while True:
-            try:
-                result = step(*arguments)
-                self._flush()
-                return result
-            except ssl.SSLWantReadError:
-                self._flush()
-                data = self.raw.recv(65536)
-                if data:
-                    self.incoming.write(data)
-                else:
-                    self.incoming.write_eof()
-
-    def send(self, data):
-        self._drive(self.tls.write, data)
-
-    def end_sending(self):
-        """close_notify alone; the TCP connection stays as it is."""
-        try:
-            self.tls.unwrap()
-        except (ssl.SSLWantReadError, ssl.SSLSyscallError):
-            pass
-        self._flush()
-
-    def recv_all(self):
-        """Until the peer's close_notify. An end without one is an SSLEOFError."""
-        parts = []
-        while True:
-            try:
-                data = self._drive(self.tls.read, 65536)
-            except ssl.SSLZeroReturnError:
-                return b"".join(parts)
-            if not data:
-                return b"".join(parts)
-            parts.append(data)
-
-    def close(self):
-        self.raw.close()
 
 
 @pytest.fixture(params=["1.2", "1.3"])
@@ -311,7 +257,7 @@ class TestUpstreams:
         assert tls.fetch(port, "x")[0] == "second"
 
     def test_ipv6_listener(self, shared, world):
-        if not socket.has_ipv6 or not can_bind_v6():
+        if not has_ipv6():
             pytest.skip("no IPv6 on this machine")
         backend, port = world.backend("six"), free_port()
         shared.api.apply(wait="acked", timeout=30, put=[
@@ -323,15 +269,6 @@ class TestUpstreams:
         port = relay(shared, world.add_backend(ScriptBackend(lambda c: [c.sendall(b"220 ready\r\n"), c.recv(1)])))
         with tls.connect(port, "x") as connection:
             assert connection.recv(100) == b"220 ready\r\n"
-
-
-def can_bind_v6():
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-        return True
-    except OSError:
-        return False
 
 
 def test_draining_on_sigterm(world, controlplane, agent):

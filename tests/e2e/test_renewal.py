@@ -7,18 +7,9 @@ import shutil
 import pytest
 
 from harness import tls
-from harness.daemon import SANITIZER_ENV
 from harness.net import eventually
 from harness.pki import Ca
-from harness.world import BUILD, serve
-
-FUTURE = BUILD / "tests" / "lib" / "libfuture.so"
-
-
-def future(days):
-    """The environment of a process to which it is `days` later. ASan wants to be the first library; it need not be."""
-    return {"LD_PRELOAD": str(FUTURE), "FUTURE_SECONDS": str(days * 86400),
-            "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
+from harness.world import future, serve
 
 
 @pytest.fixture

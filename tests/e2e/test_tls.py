@@ -231,18 +231,6 @@ class TestParameters:
         seen = site.ask("-alpn", "h2,http/1.1", sni=name)
         assert seen.alpn is None and seen.body == "backend"
 
-    @pytest.mark.parametrize("version", ["1.2", "1.3"])
-    def test_no_resumption(self, site, ca, world, version):
-        """No ticket, no session id: the second connection with the first one's session is a full handshake."""
-        name = name_for(site)
-        site.put(options={"min_version": "TLSv1.2"}, pairs=[("a", ca.issue(name).ssl(name))])
-        session, option = world.tmp / "session", f"-tls1_{version[-1]}"
-        first = site.ask(option, "-sess_out", str(session), sni=name)
-        assert first.body == "backend" and first.tickets == 0 and "Post-Handshake New Session Ticket" not in first.text, first
-        if session.exists() and session.stat().st_size:
-            again = site.ask(option, "-sess_in", str(session), sni=name)
-            assert again.body == "backend" and not again.reused, again
-
     def test_no_renegotiation_no_compression(self, site, ca):
         """R at the start of a line asks s_client to renegotiate: refused, and the connection ends without an answer."""
         name = name_for(site)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Certificates and keys as users upload them: PEM splitting, certificate facts, private keys, CSRs. */
+/* Certificates and keys as users upload them: PEM splitting, certificate facts, private keys, CSRs, CRLs. */
 #include "crypto/authority.h"
 #include "crypto/cert.h"
+#include "crypto/crl.h"
 #include "crypto/crypto.h"
 #include "crypto/key.h"
 
@@ -29,6 +30,16 @@ static int take_cert(struct bytes der, void *context, struct error *err)
 	return 0;
 }
 
+static int take_crl(struct bytes der, void *context, struct error *err)
+{
+	CLEANUP(X509_CRL_free) X509_CRL *crl = NULL;
+	CLEANUP(crl_info_deinit) struct crl_info info = {0};
+
+	if (crl_parse(der, &crl, err) == 0)
+		(void)!crl_info_read(crl, &info, err);
+	return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP(secret_free) struct secret *raw = NULL;
@@ -38,6 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	(void)!cert_each_pem((const char *)data, size, 8, take_cert, NULL, &err);
 	take_cert(BYTES(data, size), NULL, &err);
+	(void)!crl_each_pem((const char *)data, size, 8, take_crl, NULL, &err);
+	take_crl(BYTES(data, size), NULL, &err);
 	(void)!key_parse_pem((const char *)data, size, &type, &raw, &err);
 	(void)!authority_read_csr(BYTES(data, size), &key, &err);
 	return 0;

@@ -29,7 +29,19 @@ static void as_sni(const uint8_t *data, size_t size)
 	if (name_normalise_sni(BYTES(data, size), name, &len) != 0)
 		return;
 	check_form(name);
-	if (strlen(name) != len || strchr(name, '*') != NULL || name_choose(BYTES(name, len), find_nothing, NULL) != NULL)
+	if (strlen(name) != len || strchr(name, '*') != NULL || name_choose(BYTES(name, len), find_nothing, NULL) != NULL ||
+	    name_choose_route(BYTES(name, len), find_nothing, NULL) != NULL)
+		abort();
+}
+
+static void as_pattern(const char *text)
+{
+	char name[NAME_MAX_LEN + 1], again[NAME_MAX_LEN + 1];
+
+	if (name_normalise_pattern(text, name, NULL) != 0)
+		return;
+	check_form(name);
+	if (name_normalise_pattern(name, again, NULL) != 0 || strcmp(name, again) != 0)
 		abort();
 }
 
@@ -56,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	as_sni(data, size);
 	as_text(text);
+	as_pattern(text);
 	free(text);
 	return 0;
 }

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes seed inputs for each target below the folder given: seeds.py FOLDER makes FOLDER/NAME/*. Made at run time, so that no
 binary and no private key rests in the repository."""
+import datetime
 import json
 import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
+from cryptography import x509  # noqa: E402
+from cryptography.hazmat.primitives import hashes  # noqa: E402
 from cryptography.hazmat.primitives.serialization import Encoding  # noqa: E402
 from harness.pki import Ca  # noqa: E402
 
@@ -55,7 +58,13 @@ def documents():
               "prefer_server_ciphers": True, "client_auth": {"verify": "require", "ca": ca.cert_pem}}
     yield 2, {"bind": "127.0.0.1:8443", "protocol": "tcp", "upstream": "web", "tls_options": "modern", "max_connections": 5}
     yield 3, {"nodes": {"127.0.0.1:80": 1, "[::1]:80": 2, "host.test:80": 0}}
+    yield 1, {"min_version": "TLSv1.2", "session_tickets": {"count": 3, "lifetime": 60}, "max_handshakes": 5, "handshakes_per_second": 6,
+              "client_auth": {"verify": "verify_and_map", "ca_bundle": "b", "allow": [{"dns": "*.a.test", "uri": ["spiffe://x/*"]},
+              {"email": "*@a.test", "cn": "n"}, {"dn": "CN=n,O=o", "ip": "10.0.0.0/8"}], "pins": ["00" * 32], "deny_spki": ["11" * 32],
+              "deny_serials": ["0a:bc"], "stale_crls": "accept", "send_ca_names": False, "on_tighten": "keep"}}
+    yield 0, {"type": "client", "cert": pair.cert_pem, "key": pair.key_pem}
     yield 4, {"certs": ca.cert_pem}
+    yield 4, {"certs": ca.cert_pem, "crls": crl(ca).public_bytes(Encoding.PEM).decode()}
 
 
 def bodies():
@@ -79,6 +88,8 @@ def messages():
             frame(13, message((1, message((1, 1), (2, "x"), (3, ""))), (2, envelope))), frame(14, message((1, digest))),
             frame(15, message((1, 1), (2, 2))), frame(16, message((1, 1), (2, 2), (3, 4), (4, "no"), (5, message((1, 1), (2, "x"), (4, "why"))))),
             frame(17, message((1, "a=b"))), frame(18, message((1, 1), (2, 2), (3, digest), (4, 1))),
+            frame(20, message((1, 3), (2, message((1, "site=a"), (2, message((1, bytes(16)), (2, bytes(64)), (3, 1), (4, 2), (5, 3))))))),
+            frame(21, message((1, 3))),
             frame(19, message((1, message((1, 3), (2, "l"), (4, "in use"), (5, 1))), (2, 3)))]
 
 
@@ -93,11 +104,38 @@ def keys():
         yield pair.cert.public_bytes(Encoding.DER)
     yield (ca.issue("x.test").cert_pem + ca.cert_pem).encode()
     yield ca.issue("x.test").encrypted_key_pem.encode()
+    yield crl(ca).public_bytes(Encoding.DER)
+    yield crl(ca).public_bytes(Encoding.PEM)
+
+
+def crl(ca):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    entry = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(now).build()
+    made = x509.CertificateRevocationListBuilder().issuer_name(ca.cert.subject).last_update(now).next_update(now + datetime.timedelta(days=1))
+    return made.add_revoked_certificate(entry).add_extension(x509.CRLNumber(1), False).sign(ca.key, hashes.SHA256())
+
+
+def peers():
+    leaf = Ca("Seed CA").issue("seed.test", "*.seed.test", "10.0.0.1", uris=["spiffe://x/agent/y"])
+    return [leaf.der, leaf.cert.subject.public_bytes(), b"a.test", b"*.a.test", b"spiffe://x/*", b"urn:x", b"Ann@A.test", b"*@a.test", b"CN=a,O=b",
+            b"/C=c/O=o\\/p/CN=n", b"CN=\"a, b\" + UID=#0c0161; OID.2.5.4.10=\\c3\\bc\\ ", b"2.5.4.45=#030201fe"]
+
+
+def proxy_headers():
+    start = b"\r\n\r\n\0\r\nQUIT\n"
+    return [b"PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\n", b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n", b"PROXY UNKNOWN x\r\n",
+            start + b"\x21\x11\0\x0c" + bytes(12), start + b"\x21\x21\0\x28" + bytes(40), start + b"\x20\0\0\0"]
+
+
+def facts():
+    start = b"\1" + (1 << 30).to_bytes(8, "big") + (1 << 31).to_bytes(8, "big")
+    cert = bytes(32) + b"x" * 32
+    return [start + b"\0\0", start + b"\1\1" + cert + b"\0", start + b"\0\2" + cert + b"\1\x7f" + cert + b"\x14" + b"\1" * 20]
 
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    seeds = {"names": names(), "target": target(), "bodies": bodies(), "messages": messages(), "keys": list(keys()),
+    seeds = {"names": names(), "target": target(), "bodies": bodies(), "messages": messages(), "keys": list(keys()), "facts": facts(), "peer": peers(), "proxy_header": proxy_headers(),
              "json": [bytes([kind]) + json.dumps(value).encode() for kind, value in documents()]}
     for name, values in seeds.items():
         (out / name).mkdir(parents=True, exist_ok=True)

@@ -18,5 +18,7 @@
 
 /* The nth allocation from now (1 is the next) and all after it fail. */
 void allocations_fail_at(size_t n);
+/* Those of this thread never do, so that it may assert meanwhile. */
+void allocations_spare_thread(bool spare);
 /* Back to normal. True: at least one failed. */
 bool allocations_stop(void);

@@ -127,7 +127,10 @@ static void set_identity(X509 *cert, const struct pki_spec *spec)
 	number = BN_bin2bn(serial, sizeof(serial), NULL);
 	MUST(number != NULL && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) != NULL);
 	BN_free(number);
-	MUST(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1);
+	if (spec->subject != NULL)
+		MUST(X509_set_subject_name(cert, spec->subject) == 1);
+	else
+		MUST(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1);
 }
 
 static void set_validity(X509 *cert, const struct pki_spec *spec)
@@ -188,6 +191,10 @@ struct pki_cert *pki_make(const struct pki_spec *spec)
 		add_extension(made->cert, issuer, NID_subject_alt_name, spec->sans);
 	if (spec->usage != NULL)
 		add_extension(made->cert, issuer, NID_ext_key_usage, spec->usage);
+	if (spec->key_usage != NULL)
+		add_extension(made->cert, issuer, NID_key_usage, spec->key_usage);
+	if (spec->tls_feature != NULL)
+		add_extension(made->cert, issuer, NID_tlsfeature, spec->tls_feature);
 	if (EVP_PKEY_get_base_id(signer) == EVP_PKEY_ED25519 || EVP_PKEY_get_base_id(signer) == EVP_PKEY_ED448)
 		digest = NULL;
 	MUST(X509_sign(made->cert, signer, digest) > 0);
@@ -226,4 +233,76 @@ char *pki_join(const char *first, ...)
 	}
 	va_end(args);
 	return joined;
+}
+
+static X509_EXTENSION *make_extension(const char *text, X509_CRL *crl)
+{
+	const char *equals = strchr(text, '=');
+	char *name = strndup(text, (size_t)(equals - text));
+	X509_EXTENSION *extension;
+	X509V3_CTX ctx;
+
+	X509V3_set_ctx(&ctx, NULL, NULL, NULL, crl, 0);
+	extension = X509V3_EXT_conf(NULL, &ctx, name, equals + 1);
+	MUST(extension != NULL);
+	free(name);
+	return extension;
+}
+
+static void add_revoked(X509_CRL *crl, const struct pki_cert *cert, const char *extension_text)
+{
+	X509_REVOKED *entry = X509_REVOKED_new();
+	ASN1_TIME *at = X509_gmtime_adj(NULL, -1800);
+
+	MUST(entry != NULL && X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(cert->cert)) == 1);
+	MUST(X509_REVOKED_set_revocationDate(entry, at) == 1);
+	if (extension_text != NULL) {
+		X509_EXTENSION *extension = make_extension(extension_text, crl);
+
+		MUST(X509_REVOKED_add_ext(entry, extension, -1) == 1);
+		X509_EXTENSION_free(extension);
+	}
+	MUST(X509_CRL_add0_revoked(crl, entry) == 1);
+	ASN1_TIME_free(at);
+}
+
+static void set_updates(X509_CRL *crl, const struct pki_crl_spec *spec)
+{
+	bool plain = spec->this_update == 0 && spec->next_update == 0;
+	ASN1_TIME *from = X509_gmtime_adj(NULL, plain ? -3600 : (long)spec->this_update);
+	ASN1_TIME *to = X509_gmtime_adj(NULL, plain ? 86400 : (long)spec->next_update);
+
+	MUST(X509_CRL_set1_lastUpdate(crl, from) == 1);
+	MUST(spec->has_no_next_update || X509_CRL_set1_nextUpdate(crl, to) == 1);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+}
+
+char *pki_make_crl(const struct pki_crl_spec *spec)
+{
+	const struct pki_cert *signer = spec->signer != NULL ? spec->signer : spec->issuer;
+	X509_CRL *crl = X509_CRL_new();
+	BIO *out = BIO_new(BIO_s_mem());
+	char *data, *pem;
+	long len;
+
+	MUST(crl != NULL && out != NULL && X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1);
+	MUST(X509_CRL_set_issuer_name(crl, X509_get_subject_name(spec->issuer->cert)) == 1);
+	set_updates(crl, spec);
+	for (size_t i = 0; i < 4 && spec->revoked[i] != NULL; i++)
+		add_revoked(crl, spec->revoked[i], i == 0 ? spec->entry_extension : NULL);
+	for (size_t i = 0; i < 3 && spec->extensions[i] != NULL; i++) {
+		X509_EXTENSION *extension = make_extension(spec->extensions[i], crl);
+
+		MUST(X509_CRL_add_ext(crl, extension, -1) == 1);
+		X509_EXTENSION_free(extension);
+	}
+	MUST(X509_CRL_sign(crl, signer->key, EVP_sha256()) > 0 && PEM_write_bio_X509_CRL(out, crl) == 1);
+	len = BIO_get_mem_data(out, &data);
+	pem = strndup(data, (size_t)len);
+	MUST(pem != NULL);
+	BIO_free(out);
+	X509_CRL_free(crl);
+	ERR_clear_error();
+	return pem;
 }

@@ -30,10 +30,26 @@ struct pki_spec {
 	size_t dns_raw_len;
 	unsigned rsa_exponent; /* 0: 65537 */
 	bool explicit_curve;
+	const X509_NAME *subject; /* whole, in place of name; NULL: none */
+	const char *key_usage;    /* "critical,keyCertSign"; NULL: none */
+	const char *tls_feature;  /* "status_request"; NULL: none */
 };
 
 struct pki_cert *pki_make(const struct pki_spec *spec);
 struct pki_cert *pki_free(struct pki_cert *cert); /* NULL allowed; returns NULL */
+
+struct pki_crl_spec {
+	const struct pki_cert *issuer;     /* its name, and unless signer is given its key */
+	const struct pki_cert *signer;     /* or NULL */
+	const struct pki_cert *revoked[4]; /* NULL ends */
+	int64_t this_update, next_update;  /* seconds from now; both 0: an hour ago to a day ahead */
+	bool has_no_next_update;
+	const char *extensions[3];         /* "NAME=VALUE" as in x509v3_config(5) */
+	const char *entry_extension;       /* of the first entry, the same; NULL: none */
+};
+
+/* PEM, malloc'd. */
+char *pki_make_crl(const struct pki_crl_spec *spec);
 
 /* Several PEM texts in one; malloc'd. A NULL ends the list. */
 char *pki_join(const char *first, ...) __attribute__((sentinel));

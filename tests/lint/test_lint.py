@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import features  # noqa: E402
 import layers  # noqa: E402
 import openapi  # noqa: E402
 import readme_paths  # noqa: E402
@@ -49,7 +50,7 @@ def found(check, tree):
     return list(check.check(tree))
 
 
-@pytest.mark.parametrize("check", [layers, sizes, style, readme_paths])
+@pytest.mark.parametrize("check", [layers, sizes, style, readme_paths, features])
 def test_a_clean_tree_is_clean(check, tree):
     write(tree, "common/base/good.c", '#include "base/good.h"\n\n#include <stdio.h>\n\nint good(void)\n{\n\treturn 0;\n}\n')
     assert found(check, tree) == []
@@ -79,7 +80,7 @@ def test_allowed_include(tree, path, include):
 
 def test_readme_and_table_must_agree(tree):
     readme = tree / "README.md"
-    readme.write_text(readme.read_text().replace("| base crypto model | libssl |", "| base crypto model http | libssl |"))
+    readme.write_text(readme.read_text().replace("| base crypto model resolve | libssl |", "| base crypto model http | libssl |"))
     assert any("agent/tls" in text for text in found(layers, tree))
 
 
@@ -127,6 +128,20 @@ def test_readme_paths(tree):
     assert len(found(readme_paths, tree)) == 1
     write(tree, "common/base/gone.c", "")
     assert found(readme_paths, tree) == []
+
+
+@pytest.mark.parametrize("row,is_found", [
+    ("| a | b | `e2e/test_a.py` |", True), ("| a | b | `e2e/test_b.py` |", False),
+    ("| a | b | `e2e/test_a.py::test_one`, `unit/base/test_a.c` |", True), ("| a | b | `e2e/test_a.py::test_on` |", False),
+    ("| a | b | `e2e/test_a.py::test_two` |", False), ("| a | b | `e2e/test_a.py::TestA::test_two` |", True),
+    ("| a | b | `e2e/test_a.py::TestA` |", True), ("| a | b | `e2e/test_a.py::TestA::test_one` |", False),
+    ("| a | b | `unit/base/test_a.c::shown` |", True), ("| a | b | `unit/base/test_a.c::hidden` |", False),
+    ("| a | b | `e2e/test_a.py test_one` |", False), ("| a | b | - |", False), ("| a | **no**: b | - |", True), ("|---|---|---|", True)])
+def test_tests_of_the_features(tree, row, is_found):
+    write(tree, "tests/e2e/test_a.py", "class TestA:\n    def test_two(self):\n        pass\n\n\ndef test_one():\n    pass\n")
+    write(tree, "tests/unit/base/test_a.c", "START_TEST(shown)\n")
+    write(tree, "deploy/features.md", row + "\n", header="")
+    assert (found(features, tree) == []) == is_found
 
 
 def test_routes_are_compared(tree):

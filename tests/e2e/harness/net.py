@@ -53,6 +53,16 @@ def is_listening(port, host="127.0.0.1"):
         return probe.connect_ex((host, port)) == 0
 
 
+def has_ipv6():
+    """Does this machine have the address ::1?"""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
 def receive_all(connection, limit=1 << 26):
     """Until the peer closes its side."""
     parts, total = [], 0

@@ -128,24 +128,38 @@ class Ca(Pair):
         super().__init__(builder.sign(signer, _signing_hash(signer)), private, chain)
         self.parent = parent
 
+    def crl(self, *revoked, days=30, starts=-1):
+        """PEM; revoked: pairs. days counts from now and may be negative."""
+        now = datetime.datetime.utcnow()
+        builder = (x509.CertificateRevocationListBuilder().issuer_name(self.cert.subject)
+                   .last_update(now + starts * DAY).next_update(now + days * DAY)
+                   .add_extension(x509.CRLNumber(1), critical=False))
+        for pair in revoked:
+            builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder().serial_number(pair.cert.serial_number)
+                                                      .revocation_date(now + starts * DAY).build())
+        return builder.sign(self.key, _signing_hash(self.key)).public_bytes(serialization.Encoding.PEM).decode()
+
     def intermediate(self, common_name):
         return Ca(common_name, parent=self)
 
-    def issue(self, *names, key="p256", days=90, starts=-1, usage="server", common_name=None, extra=(), private=None, uris=()):
-        """A leaf for dNSNames or IP addresses. days and starts count from now and may be negative."""
+    def issue(self, *names, key="p256", days=90, starts=-1, usage="server", common_name=None, extra=(), private=None, uris=(), emails=(),
+              subject=None, is_ca=False):
+        """A leaf for dNSNames or IP addresses. days and starts count from now and may be negative. subject: an x509.Name. is_ca: says CA:TRUE."""
         private = private or make_key(key)
         now = datetime.datetime.utcnow()
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name or (names[0] if names else "leaf"))])
+        subject = subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name or (names[0] if names else "leaf"))])
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.cert.subject)
                    .public_key(private.public_key()).serial_number(x509.random_serial_number())
                    .not_valid_before(now + starts * DAY).not_valid_after(now + days * DAY)
-                   .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+                   .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
                    .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False))
         usages = {"server": [ExtendedKeyUsageOID.SERVER_AUTH], "client": [ExtendedKeyUsageOID.CLIENT_AUTH], None: None,
+                  "email": [ExtendedKeyUsageOID.EMAIL_PROTECTION],
                   "both": [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]}[usage]
         if usages:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        alternatives = [name_of(name) for name in names] + [x509.UniformResourceIdentifier(uri) for uri in uris]
+        alternatives = ([name_of(name) for name in names] + [x509.UniformResourceIdentifier(uri) for uri in uris]
+                        + [x509.RFC822Name(email) for email in emails])
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         for extension in extra:

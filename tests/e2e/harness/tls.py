@@ -63,9 +63,70 @@ def fetch(port, sni=None, request=REQUEST, **more):
                 break
             data += part
     head, _, body = data.partition(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
+    if not re.match(rb"HTTP/1\.[01] 200", head):
         raise ConnectionError(f"no answer of the backend: {data[:100]!r}")
     return body.decode(), seen
+
+
+class HalfClosing:
+    """A peer over memory BIOs, which can send its close_notify and go on reading (Python's SSLSocket can't): a client of port, or with
+    `accepted` (socket, SSLContext) the server's side of that connection."""
+
+    def __init__(self, port=None, sni="x", version=None, accepted=None, made=None):
+        self.raw, made = accepted or (socket.create_connection(("127.0.0.1", port), timeout=20), made or context(version=version))
+        made.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = made.wrap_bio(self.incoming, self.outgoing, server_side=accepted is not None,
+                                 server_hostname=None if accepted else sni)
+        self._drive(self.tls.do_handshake)
+
+    def _flush(self):
+        if self.outgoing.pending:
+            self.raw.sendall(self.outgoing.read())
+
+    def _drive(self, step, *arguments):
+        while True:
+            try:
+                result = step(*arguments)
+                self._flush()
+                return result
+            except ssl.SSLWantReadError:
+                self._flush()
+                data = self.raw.recv(65536)
+                if data:
+                    self.incoming.write(data)
+                else:
+                    self.incoming.write_eof()
+
+    def send(self, data):
+        self._drive(self.tls.write, data)
+
+    def recv(self, size=65536):
+        """b"" for the peer's close_notify; an end without one is an SSLError about EOF."""
+        try:
+            return self._drive(self.tls.read, size)
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def end_sending(self):
+        """close_notify alone; the TCP connection stays as it is."""
+        try:
+            self.tls.unwrap()
+        except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+            pass
+        self._flush()
+
+    def recv_all(self):
+        """Until the peer's close_notify."""
+        parts = []
+        while True:
+            data = self.recv()
+            if not data:
+                return b"".join(parts)
+            parts.append(data)
+
+    def close(self):
+        self.raw.close()
 
 
 class SClient:
@@ -86,12 +147,12 @@ class SClient:
     @property
     def version(self):
         """From the summary line, "TLSv1.3"; None without a handshake."""
-        found = self._find(r"^(?:New|Reused), (TLSv[\d.]+), Cipher is (?!\(NONE\))")
+        found = self._find(r"^(?:New|Reused), (TLSv[\d.]+|SSLv3), Cipher is (?!\(NONE\))")  # the suite's, not the handshake's
         return (self._find(r"^    Protocol  : (TLSv[\d.]+)") or found) if found else None
 
     @property
     def cipher(self):
-        return self._find(r"^(?:New|Reused), TLSv[\d.]+, Cipher is ([^\s(]+)")
+        return self._find(r"^(?:New|Reused), (?:TLSv[\d.]+|SSLv3), Cipher is ([^\s(]+)")
 
     @property
     def alpn(self):

@@ -7,13 +7,19 @@ import threading
 
 from harness.api import Api, parse_revision
 from harness.backend import HttpBackend
-from harness.daemon import Daemon, fields, run_to_exit
+from harness.daemon import SANITIZER_ENV, Daemon, fields, run_to_exit
 from harness.net import eventually, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("TLSPLANE_BUILD", ROOT / "build-asan")).resolve()
 CONTROLPLANE = BUILD / "controlplane" / "tlsplane-controlplane"
 AGENT = BUILD / "agent" / "tlsplane-agent"
+
+
+def future(days):
+    """The environment of a process to which it is `days` later. ASan wants to be the first library; it need not be."""
+    return {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "libfuture.so"), "FUTURE_SECONDS": str(int(days * 86400)),
+            "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
 
 
 def is_sanitized():

@@ -53,6 +53,79 @@ START_TEST(refuses_timeout_without_wait)
 }
 END_TEST
 
+/* agent and listener come with it, without which nothing is resolved. */
+static int parse_handshake(const char *name, const char *value, struct query *ret)
+{
+	const struct query_parameter parameters[] = {{"agent", "edge-1"}, {"listener", "https"}, {name, value}};
+	CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
+	struct error err = ERROR_NULL;
+
+	return query_parse(parameters, 3, QUERY_RESOLVE, &findings, ret, &err);
+}
+
+START_TEST(reads_a_handshake)
+{
+	struct query query;
+	const struct query_handshake *handshake = &query.handshake;
+
+	ck_assert_int_eq(parse_handshake("sni", "A b\xff", &query), 0);
+	ck_assert_str_eq(handshake->agent, "edge-1");
+	ck_assert_str_eq(handshake->listener, "https");
+	ck_assert_str_eq(handshake->sni, "A b\xff");
+	ck_assert_uint_eq(handshake->alpn_len, 0);
+	ck_assert_uint_eq(handshake->client_ip.len, 0);
+	ck_assert_int_eq(parse_handshake("alpn", "h2,http/1.1,x", &query), 0);
+	ck_assert_uint_eq(handshake->alpn_len, 3);
+	ck_assert_str_eq(handshake->alpn_text + handshake->alpn[0], "h2");
+	ck_assert_str_eq(handshake->alpn_text + handshake->alpn[2], "x");
+	ck_assert_int_eq(parse_handshake("client_ip", "::ffff:10.0.0.1", &query), 0);
+	ck_assert_uint_eq(handshake->client_ip.len, 4);
+}
+END_TEST
+
+START_TEST(refuses_bad_handshakes)
+{
+	static const struct query_parameter bad[] = {{"sni", ""},          {"alpn", ""},
+	                                             {"alpn", "h2,"},      {"alpn", "a b"},
+	                                             {"alpn", "h2,\x7f"},  {"client_ip", ""},
+	                                             {"client_ip", "1.2"}, {"client_ip", "10.0.0.0/8"},
+	                                             {"agent", "again"},   {"snni", "x"},
+	                                             {"strict", "true"},   {"limit", "5"}};
+	struct query query = {.limit = 7};
+	char text[QUERY_SNI_MAX + 2], many[2 * QUERY_ALPN_MAX + 3];
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		ck_assert_msg(parse_handshake(bad[i].name, bad[i].value, &query) == E_SYNTAX, "%s=%s", bad[i].name, bad[i].value);
+	memset(text, 'a', sizeof(text) - 1);
+	text[sizeof(text) - 1] = 0;
+	ck_assert_int_eq(parse_handshake("sni", text, &query), E_SYNTAX);
+	ck_assert_int_eq(parse_handshake("sni", text + 1, &query), 0);
+	ck_assert_int_eq(parse_handshake("alpn", text, &query), E_SYNTAX);
+	ck_assert_int_eq(parse_handshake("alpn", text + 1, &query), E_SYNTAX); /* one name of 512 bytes */
+	for (size_t i = 0; i < sizeof(many); i++)
+		many[i] = i % 2 == 0 ? 'a' : ',';
+	many[2 * QUERY_ALPN_MAX + 1] = 0;
+	ck_assert_int_eq(parse_handshake("alpn", many, &query), E_SYNTAX);
+	many[2 * QUERY_ALPN_MAX - 1] = 0;
+	ck_assert_int_eq(parse_handshake("alpn", many, &query), 0);
+	ck_assert_uint_eq(query.handshake.alpn_len, QUERY_ALPN_MAX);
+}
+END_TEST
+
+START_TEST(names_what_is_missing)
+{
+	static const struct query_parameter alone = {"sni", "a.test"};
+	CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
+	struct error err = ERROR_NULL;
+	struct query query;
+
+	ck_assert_int_eq(query_parse(&alone, 1, QUERY_RESOLVE, &findings, &query, &err), E_SYNTAX);
+	ck_assert_uint_eq(findings.errors, 2);
+	ck_assert_ptr_nonnull(strstr(findings.items[0].detail, "\"agent\""));
+	ck_assert_ptr_nonnull(strstr(findings.items[1].detail, "\"listener\""));
+}
+END_TEST
+
 START_TEST(refuses_all_else)
 {
 	static const struct {
@@ -167,6 +240,9 @@ int main(void)
 	tcase_add_test(cases, takes_known_parameters);
 	tcase_add_test(cases, refuses_timeout_without_wait);
 	tcase_add_test(cases, refuses_all_else);
+	tcase_add_test(cases, reads_a_handshake);
+	tcase_add_test(cases, refuses_bad_handshakes);
+	tcase_add_test(cases, names_what_is_missing);
 	tcase_add_test(cases, reports_all_and_never_quotes_raw);
 	tcase_add_test(cases, writes_what_it_reads);
 	tcase_add_test(cases, reads_revisions);

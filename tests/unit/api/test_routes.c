@@ -51,7 +51,7 @@ END_TEST
 
 START_TEST(tells_unknown_paths_from_wrong_methods)
 {
-	static const char *const unknown[] = {"/", "/v1", "/v2/ssls", "/v1/ssl", "/v1/sslsx", "/v1/ssls/a/b", "/healthz/x", "/v1/routes"};
+	static const char *const unknown[] = {"/", "/v1", "/v2/ssls", "/v1/ssl", "/v1/sslsx", "/v1/ssls/a/b", "/healthz/x", "/v1/resolve/x"};
 	struct found found;
 
 	for (size_t i = 0; i < ARRAY_LEN(unknown); i++) {

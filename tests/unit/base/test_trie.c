@@ -229,4 +229,43 @@ START_TEST(each_stops)
 }
 END_TEST
 
-UNIT_MAIN("base/trie", random_changes, random_changes_with_bad_hashes, random_changes_without_memory, empty, each_stops)
+static int count_by_key(void *value, void *context)
+{
+	unsigned *counts = context;
+
+	counts[((struct item *)value)->key]++;
+	return 0;
+}
+
+/* The portions are the whole, each value in one; also where a branch is missing, and where hashes are alike. */
+START_TEST(parts_are_the_whole)
+{
+	static const uint64_t masks[] = {UINT64_MAX, 0x3e0, 0x1f, 0};
+	static const struct trie_ops uncounted = {.key = item_key};
+	static struct item many[3000];
+
+	for (size_t m = 0; m < sizeof(masks) / sizeof(masks[0]); m++) {
+		for (size_t n = 1; n <= 3000; n *= masks[m] == UINT64_MAX ? 3000 : 30) {
+			static unsigned counts[3000];
+			struct trie trie;
+
+			hash_mask = masks[m];
+			memset(counts, 0, sizeof(counts));
+			trie_init(&trie, &uncounted, (struct hash_key){1, 2});
+			for (uint32_t i = 0; i < n; i++) {
+				many[i] = (struct item){.key = i};
+				ck_assert_int_eq(trie_put(&trie, &many[i]), 0);
+			}
+			for (unsigned part = 0; part < TRIE_PARTS; part++)
+				ck_assert_int_eq(trie_each_part(&trie, part, count_by_key, counts), 0);
+			for (size_t i = 0; i < n; i++)
+				ck_assert_uint_eq(counts[i], 1);
+			trie_deinit(&trie);
+		}
+	}
+	hash_mask = UINT64_MAX;
+}
+END_TEST
+
+UNIT_MAIN("base/trie", random_changes, random_changes_with_bad_hashes, random_changes_without_memory, empty, each_stops,
+          parts_are_the_whole)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "change/change.h"
+#include "crypto/authority.h"
 #include "crypto/crypto.h"
 #include "crypto/key.h"
 
@@ -263,7 +264,7 @@ static inline struct made_pair make_pair(EVP_PKEY *key, const char *san)
 	snprintf(value, sizeof(value), "DNS:%s", san);
 	extension = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, value);
 	X509_add_ext(cert, extension, -1);
-	ck_assert_int_gt(X509_sign(cert, key, EVP_sha256()), 0);
+	ck_assert_int_gt(X509_sign(cert, key, EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256()), 0);
 	bio = BIO_new(BIO_s_mem());
 	PEM_write_bio_X509(bio, cert);
 	pair.cert_pem = bio_text(bio);
@@ -313,4 +314,24 @@ static inline struct outcome put_ssl(const char *id, const struct made_pair *pai
                                      const char *more)
 {
 	return submit(make_request(CHANGE_PUT, KIND_SSL, id, ssl_document(pair, san, with_key, more)));
+}
+
+/* A bundle of one CA made on the spot. */
+static inline void put_ca_bundle(const char *id)
+{
+	CLEANUP(X509_free) X509 *ca = NULL;
+	CLEANUP(EVP_PKEY_free) EVP_PKEY *key = NULL;
+	BIO *bio = BIO_new(BIO_s_mem());
+	json_t *document;
+	char *pem, *text;
+
+	OK(authority_make_ca("clients.example", time(NULL), &ca, &key, NULL));
+	PEM_write_bio_X509(bio, ca);
+	pem = bio_text(bio);
+	document = json_pack("{s:s}", "certs", pem);
+	text = json_dumps(document, 0);
+	must(CHANGE_PUT, KIND_CA_BUNDLE, id, text);
+	json_decref(document);
+	free(text);
+	free(pem);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What holds between objects: references from both ends, ports, keys kept by SPKI, overlaps, options that fit. */
-#include "crypto/authority.h"
 #include "fixture.h"
 
 #include "change/request.h"
@@ -227,25 +226,6 @@ START_TEST(test_overlap)
 	ck_assert_ptr_null(strstr(apart.findings, "overlap"));
 }
 END_TEST
-
-static void put_ca_bundle(const char *id)
-{
-	CLEANUP(X509_free) X509 *ca = NULL;
-	CLEANUP(EVP_PKEY_free) EVP_PKEY *key = NULL;
-	BIO *bio = BIO_new(BIO_s_mem());
-	json_t *document;
-	char *pem, *text;
-
-	OK(authority_make_ca("clients.example", time(NULL), &ca, &key, NULL));
-	PEM_write_bio_X509(bio, ca);
-	pem = bio_text(bio);
-	document = json_pack("{s:s}", "certs", pem);
-	text = json_dumps(document, 0);
-	must(CHANGE_PUT, KIND_CA_BUNDLE, id, text);
-	json_decref(document);
-	free(text);
-	free(pem);
-}
 
 /* An open site behind a listener that demands certificates: told from whichever side is written. */
 START_TEST(test_lax_client_auth)

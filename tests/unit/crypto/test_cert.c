@@ -93,7 +93,7 @@ START_TEST(refuses_other_text)
 	    {"", "no PEM block"},
 	    {"hello\n", "no PEM block"},
 	    {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "private key"},
-	    {"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "not a CERTIFICATE"},
+	    {"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "not a certificate"},
 	    {"-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n", "broken"},
 	    {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "broken"},
 	    {"-----BEGIN CERTIFICATE-----\nAAAA\n", "broken"},

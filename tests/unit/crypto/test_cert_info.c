@@ -125,13 +125,17 @@ START_TEST(uses)
 {
 	static const struct {
 		const char *extension;
-		bool may_serve;
+		bool may_serve, must_staple;
 	} cases[] = {
 	    {"extendedKeyUsage=clientAuth", false},
 	    {"extendedKeyUsage=clientAuth,serverAuth", true},
 	    {"extendedKeyUsage=anyExtendedKeyUsage", true},
 	    {"extendedKeyUsage=codeSigning", false},
 	    {"keyUsage=digitalSignature", true},
+	    {"tlsfeature=status_request", true, true},
+	    {"tlsfeature=13,status_request_v2", true, true},
+	    {"tlsfeature=13", true},
+	    {"1.3.6.1.5.5.7.1.24=DER:0500", true}, /* NULL in place of the list */
 	};
 	CLEANUP(EVP_PKEY_free) EVP_PKEY *key = certs_make_key("P-256");
 
@@ -142,6 +146,7 @@ START_TEST(uses)
 
 		read_info(cert, &info);
 		ck_assert_msg(info.may_serve == cases[i].may_serve, "%s", cases[i].extension);
+		ck_assert_msg(info.must_staple == cases[i].must_staple, "%s", cases[i].extension);
 	}
 }
 END_TEST

@@ -55,17 +55,32 @@ static void openssl_free(void *memory, const char *file, int line)
 	free(memory);
 }
 
-static json_t *documents[5];
-static const enum kind kinds[] = {KIND_SSL, KIND_TLS_OPTIONS, KIND_LISTENER, KIND_UPSTREAM, KIND_CA_BUNDLE};
+static json_t *documents[7];
+static const enum kind kinds[] = {KIND_SSL, KIND_TLS_OPTIONS, KIND_LISTENER, KIND_UPSTREAM, KIND_CA_BUNDLE,
+                                  KIND_ROUTE, KIND_UPSTREAM_TLS};
 
 #define COMMON "s:{s:s}, s:s, s:{s:s, s:s}"
 #define COMMON_VALUES "labels", "a", "b", "desc", "text", "selector", "zone", "eu", "app", "web"
 
+/* Beyond chain and mode. */
+static void add_conditions(json_t *client)
+{
+	json_t *more = json_pack("{s:[{s:s, s:s}], s:[s], s:[s,s], s:s, s:s}", "allow", "dns", "a.test", "dn", "/O=o/CN=n", "deny_spki",
+	                         "sha256//ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=", "deny_serials", "1", "02:ff", "stale_crls",
+	                         "accept", "on_tighten", "keep");
+
+	if (json_object_update_new(client, more) != 0)
+		abort();
+}
+
 static void setup(void)
 {
+	char *crl;
+
 	ca = pki_make(&(struct pki_spec){.is_ca = true});
 	leaf = pki_make(&(struct pki_spec){.sans = "DNS:a.test,DNS:*.a.test", .issuer = ca});
 	rsa = pki_make(&(struct pki_spec){.sans = "DNS:a.test", .key = "RSA-2048", .issuer = ca});
+	crl = pki_make_crl(&(struct pki_crl_spec){.issuer = ca, .revoked = {leaf}});
 	documents[0] = json_pack("{" COMMON ", s:[s,s,s], s:s, s:s, s:[s], s:[s], s:[s,s], s:{s:s, s:i}, s:s, s:i}",
 	                         COMMON_VALUES, "snis", "a.test", "b\xc3\xbc.a.test", "x.test", "cert", leaf->pem, "key",
 	                         leaf->key_pem, "certs", rsa->pem, "keys", rsa->key_pem, "ssl_protocols", "TLSv1.2",
@@ -74,13 +89,27 @@ static void setup(void)
 	                         "min_version", "1.1", "cipher_suites", "TLS_AES_128_GCM_SHA256", 49171,
 	                         "curve_preferences", "X25519", 23, "alpn_protocols", "h2", "default_ssl", "d",
 	                         "client_auth", "verify", "require", "ca", ca->pem, "handshake_timeout", 2.5);
-	documents[2] = json_pack("{" COMMON ", s:s, s:s, s:s}", COMMON_VALUES, "bind", "127.0.0.1:1", "upstream", "u",
-	                         "tls_options", "o");
-	documents[3] = json_pack("{" COMMON ", s:{s:i, s:i}}", COMMON_VALUES, "nodes", "b.test:1", 1, "[::1]:2", 2);
-	documents[4] = json_pack("{" COMMON ", s:s}", COMMON_VALUES, "certs", ca->pem);
+	documents[2] = json_pack("{" COMMON ", s:s, s:s, s:s, s:[s]}", COMMON_VALUES, "bind", "127.0.0.1:1", "upstream", "u",
+	                         "tls_options", "o", "accept_proxy_protocol", "10.0.0.0/8");
+	documents[3] = json_pack("{" COMMON ", s:{s:i, s:i}, s:s, s:s}", COMMON_VALUES, "nodes", "b.test:1", 1, "[::1]:2", 2,
+	                         "upstream_tls", "t", "send_proxy_protocol", "v2");
+	documents[4] = json_pack("{" COMMON ", s:s, s:s}", COMMON_VALUES, "certs", ca->pem, "crls", crl);
+	documents[5] = json_pack("{" COMMON ", s:[s,s,s], s:[s,s], s:s, s:s, s:[s,s]}", COMMON_VALUES, "snis", "",
+	                         "**.b\xc3\xbc.test", "a.test", "listeners", "l", "m", "mode", "terminate", "upstream", "u",
+	                         "allow_clients", "10.0.0.0/8", "::1");
+	documents[6] = json_pack("{" COMMON ", s:s, s:s, s:s, s:[{s:s, s:[s,s]}, {s:s, s:s, s:s, s:s}], s:[s], s:[s], s:[s], s:[s]}",
+	                         COMMON_VALUES, "client_ssl", "c", "ca", ca->pem, "server_name", "a.test", "allow", "dns",
+	                         "*.a.test", "uri", "spiffe://a/b", "spiffe://a/c/*", "cn", "x", "dn", "CN=a,O=b", "email",
+	                         "*@a.test", "ip", "10.0.0.0/8", "pins",
+	                         "sha256//ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=", "cipher_suites",
+	                         "ECDHE-RSA-AES128-GCM-SHA256", "curve_preferences", "X25519", "alpn_protocols", "h2");
 	for (size_t i = 0; i < ARRAY_LEN(documents); i++)
 		if (documents[i] == NULL)
 			abort();
+	add_conditions(json_object_get(documents[0], "client"));
+	add_conditions(json_object_get(documents[1], "client_auth"));
+	json_object_set_new(documents[1], "session_tickets", json_pack("{s:i}", "count", 3));
+	free(crl);
 }
 
 static size_t fail_each_parse(enum kind kind, json_t *document)

@@ -16,9 +16,9 @@ START_TEST(finds_by_number_and_by_word)
 		ck_assert(kind_table[i].travels == (kind_table[i].kind < 64));
 	}
 	ck_assert_ptr_null(kind_find(0));
-	ck_assert_ptr_null(kind_find(6));
+	ck_assert_ptr_null(kind_find(8));
 	ck_assert_ptr_null(kind_find(UINT32_MAX));
-	ck_assert_ptr_null(kind_find_collection("routes"));
+	ck_assert_ptr_null(kind_find_collection("route"));
 	ck_assert_ptr_null(kind_find_collection("SSLS"));
 	ck_assert_ptr_null(kind_find_collection(""));
 }
@@ -31,6 +31,8 @@ START_TEST(numbers_are_those_of_the_channel)
 	ck_assert_int_eq(KIND_LISTENER, TLSPLANE__KIND__LISTENER);
 	ck_assert_int_eq(KIND_UPSTREAM, TLSPLANE__KIND__UPSTREAM);
 	ck_assert_int_eq(KIND_CA_BUNDLE, TLSPLANE__KIND__CA_BUNDLE);
+	ck_assert_int_eq(KIND_ROUTE, TLSPLANE__KIND__ROUTE);
+	ck_assert_int_eq(KIND_UPSTREAM_TLS, TLSPLANE__KIND__UPSTREAM_TLS);
 }
 END_TEST
 

@@ -259,5 +259,114 @@ START_TEST(chooses_in_order)
 }
 END_TEST
 
+START_TEST(routes_choose_in_order)
+{
+	static const struct {
+		const char *name, *answer, *asked;
+	} rows[] = {
+		{"a.b.test", NULL, "<a.b.test><*.b.test><**.b.test><**.test><*>"},
+		{"a.b.test", "a.b.test", "<a.b.test>"},
+		{"a.b.test", "*.b.test", "<a.b.test><*.b.test>"},
+		{"a.b.test", "**.b.test", "<a.b.test><*.b.test><**.b.test>"},
+		{"a.b.test", "**.test", "<a.b.test><*.b.test><**.b.test><**.test>"},
+		{"a.b.test", "*", "<a.b.test><*.b.test><**.b.test><**.test><*>"},
+		{"b.test", NULL, "<b.test><*.test><**.test><*>"},
+		{"test", NULL, "<test><*>"},
+		{"", NULL, "<>"},
+		{"", "*", "<>"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct lookups lookups = {.answer = rows[i].answer, .asked = ""};
+		void *found = name_choose_route(BYTES(rows[i].name, strlen(rows[i].name)), look_up, &lookups);
+
+		ck_assert_str_eq(lookups.asked, rows[i].asked);
+		ck_assert(found == NULL || found == &lookups);
+		if (rows[i].name[0] != '\0')
+			ck_assert((found != NULL) == (rows[i].answer != NULL));
+	}
+}
+END_TEST
+
+static void *check_key(struct bytes key, void *context)
+{
+	size_t *longest = context;
+
+	ck_assert_uint_le(key.len, NAME_MAX_LEN);
+	*longest = key.len > *longest && key.data[0] == '*' ? key.len : *longest;
+	return NULL;
+}
+
+/* A key longer than a name can't have been stored: "**" and a rest of 252 bytes is not asked for. */
+START_TEST(keys_are_no_longer_than_names)
+{
+	char name[NAME_MAX_LEN + 1];
+	size_t longest = 0;
+
+	for (size_t i = 0; i < NAME_MAX_LEN; i++)
+		name[i] = i % 2 == 0 ? 'a' : '.';
+	ck_assert_ptr_null(name_choose(BYTES(name, NAME_MAX_LEN), check_key, &longest));
+	ck_assert_uint_eq(longest, NAME_MAX_LEN);
+	ck_assert_ptr_null(name_choose_route(BYTES(name, NAME_MAX_LEN), check_key, &longest));
+}
+END_TEST
+
+START_TEST(patterns)
+{
+	static const struct {
+		const char *text, *normal; /* normal NULL: refused */
+	} rows[] = {
+		{"", ""},
+		{"*", "*"},
+		{"A.Test.", "a.test"},
+		{"*.A.test", "*.a.test"},
+		{"**.A.test", "**.a.test"},
+		{"**.b\xc3\xbc"
+	     "cher.example",
+	     "**.xn--bcher-kva.example"},
+		{"**.test", "**.test"},
+		{"**", NULL},
+		{"**.", NULL},
+		{"**.*", NULL},
+		{"**.*.test", NULL},
+		{"*.**.test", NULL},
+		{"***.test", NULL},
+		{"**a.test", NULL},
+		{"a.**.test", NULL},
+		{".", NULL},
+		{" ", NULL},
+		{"**.127.0.0.1", NULL},
+		{"10.0.0.1", NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = ERROR_NULL;
+		char name[NAME_MAX_LEN + 1] = "untouched", again[NAME_MAX_LEN + 1];
+		int r = name_normalise_pattern(rows[i].text, name, &err);
+
+		ck_assert_msg(r == (rows[i].normal != NULL ? 0 : E_SYNTAX), "%zu %s: %d %s", i, rows[i].text, r, name);
+		ck_assert_str_eq(name, rows[i].normal != NULL ? rows[i].normal : "untouched");
+		ck_assert((r == 0) == (err.text[0] == '\0'));
+		if (r == 0) {
+			ck_assert_int_eq(name_normalise_pattern(name, again, &err), 0);
+			ck_assert_str_eq(name, again);
+		}
+	}
+}
+END_TEST
+
+START_TEST(lengths_of_patterns)
+{
+	char text[NAME_MAX_LEN + 8] = "**.", name[NAME_MAX_LEN + 1];
+
+	long_name(text + 3, 250);
+	ck_assert_int_eq(name_normalise_pattern(text, name, NULL), 0);
+	ck_assert_uint_eq(strlen(name), NAME_MAX_LEN);
+	long_name(text + 3, 251);
+	ck_assert_int_eq(name_normalise_pattern(text, name, NULL), E_SYNTAX);
+}
+END_TEST
+
 UNIT_MAIN("model/name", one_form, wildcards_only_where_allowed, lengths_are_bounded, sni_bytes,
-          every_byte_of_an_sni_is_judged, covers_as_rfc_9525_says, chooses_in_order)
+          every_byte_of_an_sni_is_judged, covers_as_rfc_9525_says, chooses_in_order, routes_choose_in_order,
+          keys_are_no_longer_than_names, patterns, lengths_of_patterns)

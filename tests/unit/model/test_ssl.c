@@ -450,7 +450,8 @@ START_TEST(doubts_are_warnings)
 	accept_spec((struct pki_spec){.issuer = root, .not_before = -7200, .not_after = -3600}, "expired", "/cert");
 	accept_spec((struct pki_spec){.issuer = root, .not_before = 3600, .not_after = 7200}, "not-yet-valid", "/cert");
 	accept_spec((struct pki_spec){.issuer = root, .usage = "clientAuth"}, "not-for-servers", "/cert");
-	accept_spec((struct pki_spec){.issuer = root, .usage = "serverAuth,clientAuth"}, NULL, NULL);
+	accept_spec((struct pki_spec){.issuer = root, .tls_feature = "status_request"}, "must-staple", "/cert");
+	accept_spec((struct pki_spec){.issuer = root, .usage = "serverAuth,clientAuth", .tls_feature = "13"}, NULL, NULL);
 	accept_spec((struct pki_spec){.is_ca = true}, NULL, NULL); /* openssl req -x509 makes these */
 }
 END_TEST
@@ -507,8 +508,6 @@ START_TEST(the_rest_of_the_fields)
 	                                           "ssl_protocols", "TLSv1.3", "TLSv1.2", "tls_options", "modern",
 	                                           "priority", -5, "client", "ca", root->pem, "depth", 2));
 	accept_json(json_incref(document), NULL, NULL);
-	json_object_set_new(document, "type", json_string("client"));
-	refuse_json(json_incref(document), "unsupported", "/type");
 	json_object_set_new(document, "type", json_string("other"));
 	refuse_json(json_incref(document), "invalid-value", "/type");
 	json_object_del(document, "type");
@@ -538,8 +537,17 @@ START_TEST(clients_need_a_ca)
 	refuse_json(json_incref(document), "missing-field", "/client/ca");
 	json_object_set_new(document, "client", json_pack("{s:s}", "ca", leaf->pem));
 	refuse_json(json_incref(document), "not-a-ca", "/client/ca");
+	json_object_set_new(document, "client", json_pack("{s:s}", "verify", "request"));
+	accept_json(json_incref(document), NULL, NULL);
 	json_object_set_new(document, "client", json_pack("{s:s, s:s}", "ca", root->pem, "verify", "none"));
-	refuse_json(json_incref(document), "unknown-field", "/client/verify");
+	accept_json(json_incref(document), "ca-unused", "/client/ca");
+	json_object_set_new(document, "client", json_pack("{s:s}", "verify", "verify_if_given"));
+	refuse_json(json_incref(document), "missing-field", "/client/ca");
+	json_object_set_new(document, "tls_options", json_string("o")); /* whose anchors count, which the change layer looks at */
+	accept_json(json_incref(document), NULL, NULL);
+	json_object_set_new(document, "client", json_object());
+	accept_json(json_incref(document), NULL, NULL);
+	json_object_del(document, "tls_options");
 	json_object_set_new(document, "client", json_pack("{s:s, s:[s]}", "ca", root->pem, "skip_mtls_uri_regex", "/x"));
 	refuse_json(json_incref(document), "unknown-field", "/client/skip_mtls_uri_regex");
 	json_object_set_new(document, "client", json_pack("{s:s}", "ca_bundle", "b"));
@@ -548,6 +556,70 @@ START_TEST(clients_need_a_ca)
 	ck_assert_str_eq(outcome.resource->refs[0].pointer, "/client/ca_bundle");
 	outcome_deinit(&outcome);
 	json_decref(document);
+}
+END_TEST
+
+/* Without what only servers have. */
+static json_t *client_document(const struct pki_cert *pair)
+{
+	return json_pack("{s:s, s:s, s:s}", "type", "client", "cert", pair->pem, "key", pair->key_pem);
+}
+
+START_TEST(certificates_for_origins)
+{
+	static const struct {
+		const char *field, *value, *pointer;
+	} servers_only[] = {
+		{"sni", "\"a.test\"", "/sni"},
+		{"snis", "[\"a.test\"]", "/snis"},
+		{"tls_options", "\"o\"", "/tls_options"},
+		{"priority", "0", "/priority"},
+		{"ssl_protocols", "[\"TLSv1.3\"]", "/ssl_protocols"},
+		{"client", "{\"ca_bundle\": \"b\"}", "/client"},
+	};
+	json_t *document = client_document(leaf), *answer;
+	struct outcome outcome = parse_json(KIND_SSL, "id", document);
+	ProtobufCMessage *body = NULL;
+	const Tlsplane__Ssl *ssl;
+
+	ck_assert_int_eq(outcome.code, 0);
+	ck_assert_uint_eq(outcome.resource->names_len, 0);
+	ck_assert_uint_eq(outcome.resource->pairs_len, 1);
+	ck_assert_int_eq(body_decode(&tlsplane__ssl__descriptor, BYTES(outcome.resource->body, outcome.resource->body_len), &body,
+	                             &outcome.err),
+	                 0);
+	ssl = (const Tlsplane__Ssl *)body;
+	ck_assert(ssl->client_type && ssl->n_snis == 0);
+	ck_assert_int_gt((int64_t)ssl->pairs[0]->not_after, (int64_t)time(NULL));
+	body_free(body);
+	expect_round_trip(outcome.resource);
+	answer = render(outcome.resource);
+	ck_assert_str_eq(json_string_value(json_object_get(answer, "type")), "client");
+	ck_assert_ptr_null(json_object_get(answer, "snis"));
+	json_decref(answer);
+	outcome_deinit(&outcome);
+	for (size_t i = 0; i < ARRAY_LEN(servers_only); i++) {
+		json_object_set_new(document, servers_only[i].field, json_loads(servers_only[i].value, JSON_DECODE_ANY, NULL));
+		refuse_json(json_incref(document), "conflicting-fields", servers_only[i].pointer);
+		json_object_del(document, servers_only[i].field);
+	}
+	json_object_set_new(document, "certs", json_pack("[s]", rsa->pem));
+	json_object_set_new(document, "keys", json_pack("[s]", rsa->key_pem));
+	refuse_json(document, "conflicting-fields", "/certs");
+}
+END_TEST
+
+START_TEST(uses_are_judged_by_type)
+{
+	struct pki_cert *server = pki_make(&(struct pki_spec){.name = "a.test", .sans = "DNS:a.test", .usage = "serverAuth"});
+	struct pki_cert *client = pki_make(&(struct pki_spec){.name = "a.test", .sans = "DNS:a.test", .usage = "clientAuth"});
+
+	accept_json(client_document(client), NULL, NULL);
+	accept_json(client_document(server), "not-for-clients", "/cert");
+	accept_json(document_of(server->pem, server->key_pem), NULL, NULL);
+	accept_json(document_of(client->pem, client->key_pem), "not-for-servers", "/cert");
+	pki_free(server);
+	pki_free(client);
 }
 END_TEST
 
@@ -714,7 +786,7 @@ int main(void)
 	                              chains,
 	                              the_rest_of_the_fields,
 	                              clients_need_a_ca,
-	                              the_x509_block,
+	                              certificates_for_origins, uses_are_judged_by_type, the_x509_block,
 	                              warnings_stand_in_later_answers,
 	                              everything_wrong_is_said_at_once,
 	                              bundles,

@@ -11,6 +11,9 @@
 
 static const char *const lacking[] = {"DES-CBC3-SHA", "ECDHE-RSA-DES-CBC3-SHA", "RC4-SHA", "ECDHE-ECDSA-RC4-SHA",
                                       "ECDHE-RSA-RC4-SHA"};
+static const char *const not_offered[] = {
+	"DHE-RSA-AES128-SHA",        "DHE-RSA-AES256-SHA",        "DHE-RSA-AES128-SHA256",    "DHE-RSA-AES256-SHA256",
+	"DHE-RSA-AES128-GCM-SHA256", "DHE-RSA-AES256-GCM-SHA384", "DHE-RSA-CHACHA20-POLY1305"};
 
 static bool openssl_has(const char *name, uint32_t code)
 {
@@ -63,13 +66,21 @@ static void check_suite(const struct suite *suite)
 
 START_TEST(suites_are_as_openssl_says)
 {
-	ck_assert_uint_eq(each_suite(check_suite), 29);
+	ck_assert_uint_eq(each_suite(check_suite), 36);
 	for (size_t i = 0; i < ARRAY_LEN(lacking); i++) {
 		const struct suite *suite = suite_find(lacking[i]);
 
 		ck_assert_ptr_nonnull(suite);
 		ck_assert_ptr_null(suite->openssl);
 		ck_assert_msg(!openssl_has(lacking[i], suite->code), "%s", lacking[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(not_offered); i++) {
+		const struct suite *suite = suite_find(not_offered[i]);
+
+		ck_assert_ptr_nonnull(suite);
+		ck_assert_ptr_null(suite->openssl);
+		ck_assert_msg(openssl_has(not_offered[i], suite->code), "%s", not_offered[i]);
+		ck_assert_str_eq(OPENSSL_cipher_name(suite->iana), not_offered[i]);
 	}
 }
 END_TEST

@@ -171,8 +171,39 @@ START_TEST(simple_fields)
 	expect_error(KIND_TLS_OPTIONS, "{\"handshake_timeout\": 0.0001}", "out-of-range", "/handshake_timeout");
 	expect_error(KIND_TLS_OPTIONS, "{\"handshake_timeout\": 301}", "out-of-range", "/handshake_timeout");
 	expect_error(KIND_TLS_OPTIONS, "{\"sni_strict\": 1}", "wrong-type", "/sni_strict");
-	expect_error(KIND_TLS_OPTIONS, "{\"session_tickets\": true}", "unknown-field", "/session_tickets");
+	expect_answer(KIND_TLS_OPTIONS, "{\"max_handshakes\": 5}", "max_handshakes", "5");
+	expect_answer(KIND_TLS_OPTIONS, "{\"handshakes_per_second\": 1000000}", "handshakes_per_second", "1000000");
+	expect_error(KIND_TLS_OPTIONS, "{\"max_handshakes\": 0}", "out-of-range", "/max_handshakes");
+	expect_error(KIND_TLS_OPTIONS, "{\"handshakes_per_second\": 1000001}", "out-of-range", "/handshakes_per_second");
 	expect_error(KIND_TLS_OPTIONS, "{\"default_ssl\": \"..\"}", "invalid-value", "/default_ssl");
+}
+END_TEST
+
+START_TEST(session_tickets)
+{
+	static const struct {
+		const char *value, *answer;
+	} cases[] = {
+		{"true", "true"},
+		{"false", "false"},
+		{"{}", "true"},
+		{"{\"enabled\": false}", "false"},
+		{"{\"count\": 8}", "{\"enabled\":true,\"count\":8}"},
+		{"{\"lifetime\": 60, \"enabled\": false}", "{\"enabled\":false,\"lifetime\":60}"},
+	};
+	char text[128];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		snprintf(text, sizeof(text), "{\"session_tickets\": %s}", cases[i].value);
+		expect_answer(KIND_TLS_OPTIONS, text, "session_tickets", cases[i].answer);
+	}
+	expect_answer(KIND_TLS_OPTIONS, "{}", "session_tickets", NULL);
+	expect_error(KIND_TLS_OPTIONS, "{\"session_tickets\": 2}", "wrong-type", "/session_tickets");
+	expect_error(KIND_TLS_OPTIONS, "{\"session_tickets\": {\"count\": 0}}", "out-of-range", "/session_tickets/count");
+	expect_error(KIND_TLS_OPTIONS, "{\"session_tickets\": {\"count\": 9}}", "out-of-range", "/session_tickets/count");
+	expect_error(KIND_TLS_OPTIONS, "{\"session_tickets\": {\"lifetime\": 86401}}", "out-of-range",
+	             "/session_tickets/lifetime");
+	expect_error(KIND_TLS_OPTIONS, "{\"session_tickets\": {\"number\": 2}}", "unknown-field", "/session_tickets/number");
 }
 END_TEST
 
@@ -181,9 +212,20 @@ START_TEST(client_modes_under_their_names)
 	static const char *const require[] = {"\"require\"", "\"STRICT\"", "\"strict\"", "\"RequireAndVerifyClientCert\"",
 	                                      "2",           "\"2\"",      "true"};
 	static const char *const none[] = {"\"none\"", "\"NONE\"", "\"NoClientCert\"", "0", "false"};
-	static const char *const away[] = {
-		"\"request\"",         "\"RequestClientCert\"",       "\"require_any\"", "\"RequireAnyClientCert\"",
-		"\"verify_if_given\"", "\"VerifyClientCertIfGiven\"", "\"MODERATE\"",    "1"};
+	static const struct {
+		const char *value, *answer;
+		bool verifies;
+	} between[] = {
+		{"\"request\"", "request", false},
+		{"\"RequestClientCert\"", "request", false},
+		{"\"require_any\"", "require_any", false},
+		{"\"RequireAnyClientCert\"", "require_any", false},
+		{"\"verify_if_given\"", "verify_if_given", true},
+		{"\"VerifyClientCertIfGiven\"", "verify_if_given", true},
+		{"\"MODERATE\"", "verify_if_given", true},
+		{"1", "verify_if_given", true},
+		{"\"1\"", "verify_if_given", true},
+	};
 	char text[256], fields[128];
 
 	for (size_t i = 0; i < ARRAY_LEN(require); i++) {
@@ -209,9 +251,18 @@ START_TEST(client_modes_under_their_names)
 		snprintf(text, sizeof(text), "{\"client_auth\": {\"verify\": %s}}", none[i]);
 		expect_answer(KIND_TLS_OPTIONS, text, "client_auth", "{\"verify\":\"none\"}");
 	}
-	for (size_t i = 0; i < ARRAY_LEN(away); i++) {
-		snprintf(text, sizeof(text), "{\"client_auth\": {\"verify\": %s}}", away[i]);
-		expect_error(KIND_TLS_OPTIONS, text, "unsupported", "/client_auth/verify");
+	for (size_t i = 0; i < ARRAY_LEN(between); i++) {
+		char answer[128];
+
+		snprintf(text, sizeof(text), "{\"client_auth\": {\"verify\": %s}}", between[i].value);
+		snprintf(answer, sizeof(answer), "{\"verify\":\"%s\"}", between[i].answer);
+		if (between[i].verifies)
+			expect_error(KIND_TLS_OPTIONS, text, "missing-field", "/client_auth/ca");
+		else
+			expect_answer(KIND_TLS_OPTIONS, text, "client_auth", answer);
+		snprintf(text, sizeof(text), "{\"client_auth\": {\"verify\": %s, \"ca_bundle\": \"b\"}}", between[i].value);
+		snprintf(answer, sizeof(answer), "{\"verify\":\"%s\",\"ca_bundle\":\"b\"}", between[i].answer);
+		expect_answer(KIND_TLS_OPTIONS, text, "client_auth", answer);
 	}
 	expect_error(KIND_TLS_OPTIONS, "{\"client_auth\": {\"verify\": \"maybe\"}}", "invalid-value",
 	             "/client_auth/verify");
@@ -235,7 +286,7 @@ START_TEST(client_trust)
 	expect_error(KIND_TLS_OPTIONS, "{\"client_auth\": {\"verify\": \"require\", \"ca_bundle\": \"b\", \"depth\": 101}}",
 	             "out-of-range", "/client_auth/depth");
 	expect_error(KIND_TLS_OPTIONS, "{\"client_auth\": {\"verify\": \"require\", \"ca_bundle\": \"b\", \"allow\": []}}",
-	             "unknown-field", "/client_auth/allow");
+	             "out-of-range", "/client_auth/allow");
 	expect_error(KIND_TLS_OPTIONS, "{\"client_auth\": {\"verify\": \"require\", \"ca\": \"\"}}", "invalid-pem",
 	             "/client_auth/ca");
 	text = with_ca(leaf->pem, ", \"verify\": \"require\"");
@@ -284,6 +335,36 @@ START_TEST(presets_are_whole)
 }
 END_TEST
 
+/* The block that sslscan printed of KrakenD's defaults: one version, this order of suites, P-521 preferred, no x25519. */
+START_TEST(krakend_is_what_was_scanned)
+{
+	static const struct {
+		const char *field, *answer;
+	} expected[] = {
+		{"min_version", "\"TLSv1.3\""},
+		{"max_version", "\"TLSv1.3\""},
+		{"prefer_server_ciphers", "true"},
+		{"cipher_suites", "[\"TLS_AES_128_GCM_SHA256\",\"TLS_AES_256_GCM_SHA384\",\"TLS_CHACHA20_POLY1305_SHA256\"]"},
+		{"curve_preferences", "[\"secp521r1\",\"secp384r1\",\"secp256r1\"]"},
+	};
+	struct error err = ERROR_NULL;
+	struct resource *preset = NULL;
+	json_t *document;
+
+	ck_assert_int_eq(resource_preset(3, &preset, &err), 0);
+	ck_assert_str_eq(preset->id, "krakend");
+	document = render(preset);
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+		char *text = json_dumps(json_object_get(document, expected[i].field), JSON_COMPACT | JSON_ENCODE_ANY);
+
+		ck_assert_str_eq(text, expected[i].answer);
+		free(text);
+	}
+	json_decref(document);
+	resource_free(preset);
+}
+END_TEST
+
 START_TEST(a_copy_of_a_preset_is_an_ordinary_object)
 {
 	struct error err = ERROR_NULL;
@@ -325,9 +406,11 @@ int main(void)
 	                              standing_warnings_are_in_the_answer,
 	                              alpn,
 	                              simple_fields,
+	                              session_tickets,
 	                              client_modes_under_their_names,
 	                              client_trust,
 	                              presets_are_whole,
+	                              krakend_is_what_was_scanned,
 	                              a_copy_of_a_preset_is_an_ordinary_object};
 	int failed;
 

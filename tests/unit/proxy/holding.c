@@ -61,25 +61,33 @@ static void put(struct holding *holding, enum kind kind, const char *id, const s
 	ck_assert_msg(snapshot_builder_put(holding->builder, &put, &err) == 0, "%s", err.text);
 }
 
-void holding_put_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec)
+static void put_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec, bool client_type, bool broken)
 {
 	struct buf body = BUF_NULL, secret = BUF_NULL;
 
 	bodies_make_ssl(spec, &body, &secret);
+	if (client_type)
+		buf_put(&body, "\x40\x01", 2);
+	if (broken)
+		secret.data[secret.len - 1] ^= 1; /* of the scalar, which comes last */
 	put(holding, KIND_SSL, id, &body, &secret);
 	buf_deinit(&body);
 	buf_deinit(&secret);
 }
 
+void holding_put_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec)
+{
+	put_ssl(holding, id, spec, false, false);
+}
+
 void holding_put_broken_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec)
 {
-	struct buf body = BUF_NULL, secret = BUF_NULL;
+	put_ssl(holding, id, spec, false, true);
+}
 
-	bodies_make_ssl(spec, &body, &secret);
-	secret.data[secret.len - 1] ^= 1; /* of the scalar, which comes last */
-	put(holding, KIND_SSL, id, &body, &secret);
-	buf_deinit(&body);
-	buf_deinit(&secret);
+void holding_put_client_ssl(struct holding *holding, const char *id, const struct pki_cert *cert, bool broken)
+{
+	put_ssl(holding, id, &(struct ssl_spec){.pairs = {cert}}, true, broken);
 }
 
 void holding_put(struct holding *holding, enum kind kind, const char *id, const void *message)

@@ -29,6 +29,8 @@ void holding_begin(struct holding *holding, const struct snapshot *base);
 void holding_put_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec);
 /* With a key that is not the certificate's: only parsing finds out. */
 void holding_put_broken_ssl(struct holding *holding, const char *id, const struct ssl_spec *spec);
+/* Of type client: a certificate for origins. */
+void holding_put_client_ssl(struct holding *holding, const char *id, const struct pki_cert *cert, bool broken);
 void holding_put(struct holding *holding, enum kind kind, const char *id, const void *message);
 void holding_remove(struct holding *holding, enum kind kind, const char *id);
 /* "modern" unless changed before: TLS 1.2 and 1.3. */

@@ -107,10 +107,12 @@ void plane_init(struct plane *plane, unsigned workers)
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&plane->loop);
 	holding_init(&plane->holding, &plane->loop);
+	ck_assert_int_eq(origin_cache_new(64, &plane->origins, &err), 0);
 	config = (struct proxy_config){.loop = &plane->loop,
 	                               .workers = workers,
 	                               .sites = plane->holding.sites,
 	                               .trusts = plane->holding.trusts,
+	                               .origins = plane->origins,
 	                               .on_listener_state = on_state,
 	                               .owner = plane};
 	ck_assert_msg(proxy_start(&config, &plane->proxy, &err) == 0, "%s", err.text);
@@ -140,6 +142,7 @@ void plane_deinit(struct plane *plane)
 		uv_run(&plane->loop, UV_RUN_ONCE);
 	uv_run(&plane->loop, UV_RUN_DEFAULT);
 	ck_assert_int_eq(uv_loop_close(&plane->loop), 0);
+	origin_cache_free(plane->origins);
 	holding_deinit(&plane->holding);
 	pki_free(plane->cert);
 	close(plane->backend);
@@ -155,6 +158,13 @@ void plane_run(struct plane *plane, uint64_t ms)
 	} while (uv_hrtime() < until);
 }
 
+int64_t plane_connections(const struct plane *plane, const char *listener_id)
+{
+	struct proxy_listener_counters counters;
+
+	return proxy_listener_read(plane->proxy, listener_id, &counters) ? counters.connections : -1;
+}
+
 struct proxy_counters plane_counters(const struct plane *plane)
 {
 	struct proxy_counters counters;
@@ -165,8 +175,17 @@ struct proxy_counters plane_counters(const struct plane *plane)
 
 bool peer_connect(struct peer *peer, uint16_t port)
 {
+	return peer_connect_as(peer, port, NULL);
+}
+
+bool peer_connect_as(struct peer *peer, uint16_t port, const struct pki_cert *cert)
+{
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
+	if (cert != NULL) {
+		ck_assert_int_eq(SSL_CTX_use_certificate(ctx, cert->cert), 1);
+		ck_assert_int_eq(SSL_CTX_use_PrivateKey(ctx, cert->key), 1);
+	}
 	peer->fd = connect_to_port(port);
 	peer->ssl = SSL_new(ctx);
 	SSL_CTX_free(ctx);

@@ -14,6 +14,7 @@
 struct plane {
 	uv_loop_t loop;
 	struct holding holding;
+	struct origin_cache *origins;
 	struct proxy *proxy;
 	struct pki_cert *cert;
 	int backend;                 /* listening */
@@ -30,6 +31,7 @@ void plane_deinit(struct plane *plane);
 void plane_run(struct plane *plane, uint64_t ms);
 void plane_begin(struct plane *plane);
 void plane_publish(struct plane *plane);
+int64_t plane_connections(const struct plane *plane, const char *listener_id); /* -1: no bound socket */
 struct proxy_counters plane_counters(const struct plane *plane);
 /* Waits until a counter (by address within *counters) is at least value; the workers count a moment later. */
 #define plane_wait_for(plane, counter, value)                                                                          \
@@ -51,6 +53,7 @@ struct peer {
 
 /* TLS 1.3 for a.test. False: refused or failed. */
 bool peer_connect(struct peer *peer, uint16_t port);
+bool peer_connect_as(struct peer *peer, uint16_t port, const struct pki_cert *cert); /* cert: of the client; NULL: none */
 void peer_close(struct peer *peer); /* without close_notify */
 /* Reads exactly len bytes into a static buffer and compares. */
 void peer_expect(struct peer *peer, const char *text);

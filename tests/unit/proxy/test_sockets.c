@@ -94,7 +94,7 @@ START_TEST(test_taken_and_mended)
 	ck_assert_uint_eq(plane.states_len, 1);
 	ck_assert_ptr_nonnull(strstr(plane.states[0], "m: 127.0.0.1:"));
 	ck_assert_ptr_nonnull(strstr(plane.states[0], "Address already in use"));
-	ck_assert_int_eq((int)proxy_listener_connections(plane.proxy, "m"), -1);
+	ck_assert_int_eq((int)plane_connections(&plane, "m"), -1);
 	plane_run(&plane, 500); /* tries again, tells nothing new */
 	ck_assert_uint_eq(plane.states_len, 1);
 	close(squatter);
@@ -125,7 +125,7 @@ START_TEST(test_move)
 	plane_publish(&plane);
 	plane_run(&plane, 100);
 	ck_assert(is_served(first));
-	ck_assert_int_ge((int)proxy_listener_connections(plane.proxy, "l"), 0);
+	ck_assert_int_ge((int)plane_connections(&plane, "l"), 0);
 	close(squatter);
 	wait_served(port, true);
 	wait_served(first, false);
@@ -207,8 +207,8 @@ START_TEST(test_take_over)
 	fd = accept_on(other);
 	peer_write(&peer, "x");
 	fd_expect(fd, "x");
-	ck_assert_int_eq((int)proxy_listener_connections(plane.proxy, "n"), 1);
-	ck_assert_int_eq((int)proxy_listener_connections(plane.proxy, "l"), -1);
+	ck_assert_int_eq((int)plane_connections(&plane, "n"), 1);
+	ck_assert_int_eq((int)plane_connections(&plane, "l"), -1);
 	close(fd);
 	close(other);
 	peer_close(&peer);

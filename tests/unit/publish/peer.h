@@ -23,6 +23,8 @@ struct peer {
 	/* How it behaves. */
 	bool mute;      /* answers no update */
 	bool not_durable; /* says so in its Hello */
+	bool takes_tickets; /* says so in its Hello... */
+	bool hides_tickets; /* ...but never that it holds them */
 	unsigned wrong; /* so often it claims that digests are wrong */
 	unsigned nacks; /* so many updates are refused */
 
@@ -39,6 +41,8 @@ struct peer {
 	uint32_t retry_after_ms;
 	uint64_t nacked_at, updated_at; /* loop milliseconds */
 	bool replied;                   /* EnrollReply or RenewReply came */
+	Tlsplane__TicketKeys *tickets;  /* the newest; NULL: none came */
+	unsigned ticket_messages;
 };
 
 static inline void peer_send(struct peer *peer, Tlsplane__MessageType type, const ProtobufCMessage *message)
@@ -153,6 +157,38 @@ static inline void take_certificate(struct peer *peer, const ProtobufCBinaryData
 	peer->replied = true;
 }
 
+static inline void peer_hold_tickets(struct peer *peer, uint64_t serial)
+{
+	Tlsplane__TicketKeysHeld held = TLSPLANE__TICKET_KEYS_HELD__INIT;
+
+	held.serial = serial;
+	peer_send(peer, TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS_HELD, &held.base);
+}
+
+static inline void peer_forget_tickets(struct peer *peer)
+{
+	if (peer->tickets != NULL)
+		tlsplane__ticket_keys__free_unpacked(peer->tickets, NULL);
+	peer->tickets = NULL;
+}
+
+static inline void on_ticket_keys(struct peer *peer, const Tlsplane__TicketKeys *keys)
+{
+	size_t len = tlsplane__ticket_keys__get_packed_size(keys);
+	uint8_t *packed = malloc(len);
+
+	ck_assert(peer->takes_tickets);
+	ck_assert_uint_gt(peer->welcomes, 0);
+	ck_assert(peer->tickets == NULL || keys->serial > 0);
+	tlsplane__ticket_keys__pack(keys, packed);
+	peer_forget_tickets(peer);
+	peer->tickets = tlsplane__ticket_keys__unpack(NULL, len, packed);
+	free(packed);
+	peer->ticket_messages++;
+	if (!peer->hides_tickets)
+		peer_hold_tickets(peer, keys->serial);
+}
+
 static inline void on_peer_message(struct channel *channel, Tlsplane__MessageType type, ProtobufCMessage *message,
                                    void *owner)
 {
@@ -185,6 +221,9 @@ static inline void on_peer_message(struct channel *channel, Tlsplane__MessageTyp
 		break;
 	case TLSPLANE__MESSAGE_TYPE__MESSAGE_HEARTBEAT:
 		peer->heartbeats++;
+		break;
+	case TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS:
+		on_ticket_keys(peer, (const Tlsplane__TicketKeys *)message);
 		break;
 	default:
 		ck_abort_msg("message type %d", (int)type);
@@ -259,6 +298,7 @@ static inline void peer_hello(struct peer *peer)
 	hello.agent_version = (char *)"0.1";
 	hello.openssl_version = (char *)"3.0";
 	hello.hostname = (char *)"host\n1";
+	hello.has_takes_ticket_keys = hello.takes_ticket_keys = peer->takes_tickets;
 	hello.has_not_durable = hello.not_durable = peer->not_durable;
 	hello.epoch = peer->at.epoch;
 	hello.revision = peer->at.number;
@@ -291,6 +331,7 @@ static inline void peer_deinit(struct peer *peer)
 {
 	peer_leave(peer);
 	kept_free_all(&peer->kept);
+	peer_forget_tickets(peer);
 	X509_free(peer->certificate);
 	EVP_PKEY_free(peer->key);
 }

@@ -44,6 +44,7 @@ static struct {
 	struct store_reader *reader;
 	struct store_revision head;
 	bool engine_closed, publisher_closed;
+	uint32_t ticket_period; /* of the next start; 0: the default */
 } plane;
 
 static inline void on_alarm(uv_timer_t *timer)
@@ -71,7 +72,8 @@ static inline void plane_start(bool new_epoch, uint32_t heartbeat_seconds)
 	struct store_config store_config = {.dir = plane.dir, .new_epoch = new_epoch, .trust_domain = "test.example"};
 	struct change_config change_config = {
 		.loop = &plane.loop, .limits = {.rsa_bits_max = 4096}, .on_commit = on_commit};
-	struct publisher_config config = {.loop = &plane.loop, .host = "127.0.0.1", .heartbeat_seconds = heartbeat_seconds};
+	struct publisher_config config = {.loop = &plane.loop, .host = "127.0.0.1", .heartbeat_seconds = heartbeat_seconds,
+	                                  .ticket_period_seconds = plane.ticket_period};
 
 	plane.engine_closed = plane.publisher_closed = false;
 	OK(store_open(&store_config, &plane.store, &test_error));

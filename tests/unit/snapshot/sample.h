@@ -49,7 +49,10 @@ struct sample_ssl {
 	const char *const *names; /* NULL-terminated */
 	int32_t priority;
 	const char *tls_options, *ca_bundle;
-	const char *salt; /* stands for the certificate */
+	const char *salt;   /* stands for the certificate */
+	uint64_t not_after; /* 0: absent */
+	bool client_type;
+	uint32_t depth; /* of `client`; 0: absent */
 };
 
 static inline void sample_put_ssl(const struct sample_ssl *sample, struct buf *out)
@@ -65,7 +68,10 @@ static inline void sample_put_ssl(const struct sample_ssl *sample, struct buf *o
 	pair.n_chain = 1;
 	pair.chain = &der;
 	pair.spki_sha256 = (ProtobufCBinaryData){32, spki};
-	while (sample->names[ssl.n_snis] != NULL)
+	pair.has_not_after = sample->not_after > 0;
+	pair.not_after = sample->not_after;
+	ssl.has_client_type = ssl.client_type = sample->client_type;
+	while (sample->names != NULL && sample->names[ssl.n_snis] != NULL)
 		ssl.n_snis++;
 	ssl.snis = (char **)(uintptr_t)sample->names;
 	ssl.n_pairs = 1;
@@ -75,6 +81,8 @@ static inline void sample_put_ssl(const struct sample_ssl *sample, struct buf *o
 	ssl.priority = sample->priority;
 	if (sample->ca_bundle != NULL) {
 		client.ca_bundle = (char *)(uintptr_t)sample->ca_bundle;
+		client.has_depth = sample->depth > 0;
+		client.depth = sample->depth;
 		ssl.client = &client;
 	}
 	sample_encode(&ssl.base, out);
@@ -111,10 +119,15 @@ static inline void sample_put_listener(const char *host, uint32_t port, const ch
 	sample_encode(&listener.base, out);
 }
 
-static inline void sample_put_upstream(uint32_t port, struct buf *out)
+/* upstream_tls: NULL: none; "": TLS, but nothing says how. */
+static inline void sample_put_tls_upstream(uint32_t port, const char *upstream_tls, struct buf *out)
 {
 	Tlsplane__Node node = TLSPLANE__NODE__INIT, *nodes[] = {&node};
 	Tlsplane__Upstream upstream = TLSPLANE__UPSTREAM__INIT;
+
+	upstream.has_tls = upstream.tls = upstream_tls != NULL;
+	if (upstream_tls != NULL && *upstream_tls != '\0')
+		upstream.upstream_tls = (char *)(uintptr_t)upstream_tls;
 
 	node.host = (char *)(uintptr_t) "127.0.0.1";
 	node.port = port;
@@ -122,6 +135,47 @@ static inline void sample_put_upstream(uint32_t port, struct buf *out)
 	upstream.n_nodes = 1;
 	upstream.nodes = nodes;
 	sample_encode(&upstream.base, out);
+}
+
+static inline void sample_put_upstream(uint32_t port, struct buf *out)
+{
+	sample_put_tls_upstream(port, NULL, out);
+}
+
+static inline void sample_put_upstream_tls(const char *client_ssl, const char *ca_bundle, struct buf *out)
+{
+	Tlsplane__UpstreamTls tls = TLSPLANE__UPSTREAM_TLS__INIT;
+
+	tls.client_ssl = (char *)(uintptr_t)client_ssl;
+	tls.ca_bundle = (char *)(uintptr_t)ca_bundle;
+	sample_encode(&tls.base, out);
+}
+
+struct sample_route {
+	const char *const *snis, *const *listeners; /* NULL-terminated; listeners NULL: all */
+	const char *tls_options, *upstream, *upstream_tls;
+	Tlsplane__RouteMode mode;
+	int32_t priority;
+};
+
+static inline void sample_put_route(const struct sample_route *sample, struct buf *out)
+{
+	Tlsplane__Route route = TLSPLANE__ROUTE__INIT;
+
+	while (sample->snis[route.n_snis] != NULL)
+		route.n_snis++;
+	route.snis = (char **)(uintptr_t)sample->snis;
+	while (sample->listeners != NULL && sample->listeners[route.n_listeners] != NULL)
+		route.n_listeners++;
+	route.listeners = (char **)(uintptr_t)sample->listeners;
+	route.tls_options = (char *)(uintptr_t)sample->tls_options;
+	route.upstream = (char *)(uintptr_t)sample->upstream;
+	route.upstream_tls = (char *)(uintptr_t)sample->upstream_tls;
+	route.has_mode = sample->mode != TLSPLANE__ROUTE_MODE__ROUTE_TERMINATE;
+	route.mode = sample->mode;
+	route.has_priority = sample->priority != 0;
+	route.priority = sample->priority;
+	sample_encode(&route.base, out);
 }
 
 static inline void sample_put_bundle(struct buf *out)

@@ -281,11 +281,11 @@ START_TEST(small_changes_share)
 	ck_assert_ptr_eq(snapshot_find(first, KIND_SSL, "s8"), snapshot_find(second, KIND_SSL, "s8"));
 	ck_assert_ptr_ne(snapshot_find(first, KIND_SSL, "s7"), snapshot_find(second, KIND_SSL, "s7"));
 	ck_assert_ptr_eq(snapshot_find(first, KIND_SSL, "s8")->selector, snapshot_find(first, KIND_SSL, "s9")->selector);
-	ck_assert_str_eq(snapshot_choose_ssl(first, BYTES("one.test", 8))->id, "s100");
-	ck_assert_str_eq(snapshot_choose_ssl(second, BYTES("one.test", 8))->id, "s7");
+	ck_assert_str_eq(snapshot_best_ssl(first, BYTES("one.test", 8))->id, "s100");
+	ck_assert_str_eq(snapshot_best_ssl(second, BYTES("one.test", 8))->id, "s7");
 	ck_assert_uint_eq(snapshot_revision(second).number, 2);
 	snapshot_free(first);
-	ck_assert_str_eq(snapshot_choose_ssl(second, BYTES("one.test", 8))->id, "s7");
+	ck_assert_str_eq(snapshot_best_ssl(second, BYTES("one.test", 8))->id, "s7");
 	snapshot_free(second);
 	buf_deinit(&body);
 	body = BUF_NULL;
@@ -322,7 +322,7 @@ START_TEST(reset_with_the_same_objects_changes_nothing)
 	ck_assert_uint_eq(snapshot_builder_gone_count(builder), 0);
 	ck_assert_uint_eq(snapshot_builder_new_count(builder), 0);
 	second = snapshot_builder_finish(builder);
-	ck_assert_str_eq(snapshot_choose_ssl(second, BYTES("one.test", 8))->id, "b");
+	ck_assert_str_eq(snapshot_best_ssl(second, BYTES("one.test", 8))->id, "b");
 	snapshot_free(first);
 	snapshot_free(second);
 	sample_world_deinit(&world);
@@ -385,7 +385,7 @@ START_TEST(bad_puts_are_refused)
 	put = good;
 	put.object.kind = KIND_AGENT;
 	ck_assert_int_eq(snapshot_builder_put(builder, &put, &err), E_INVALID);
-	put.object.kind = (enum kind)6;
+	put.object.kind = (enum kind)8;
 	ck_assert_int_eq(snapshot_builder_put(builder, &put, &err), E_INVALID);
 	put = good;
 	put.object.id = "../x";
@@ -402,13 +402,13 @@ START_TEST(bad_puts_are_refused)
 	put = good;
 	put.object.body = BYTES("\x0a\x05*", 3);
 	ck_assert_int_eq(snapshot_builder_put(builder, &put, &err), E_SYNTAX);
-	ck_assert_int_eq(snapshot_builder_remove(builder, (enum kind)6, "a", "", &err), E_INVALID);
+	ck_assert_int_eq(snapshot_builder_remove(builder, (enum kind)8, "a", "", &err), E_INVALID);
 	snapshot_builder_free(TAKE_PTR(builder));
 	sample_world_deinit(&world);
 }
 END_TEST
 
-#define BODIES 6
+#define BODIES 8
 
 static void make_bodies(struct buf bodies[BODIES])
 {
@@ -420,6 +420,8 @@ static void make_bodies(struct buf bodies[BODIES])
 	sample_put_upstream(80, &bodies[3]);
 	sample_put_listener("127.0.0.1", 8443, "up", NULL, &bodies[4]);
 	sample_put_bundle(&bodies[5]);
+	sample_put_upstream_tls(NULL, NULL, &bodies[6]);
+	sample_put_route(&(struct sample_route){.snis = two, .upstream = "up", .upstream_tls = "t"}, &bodies[7]);
 }
 
 /* One of everything on top of `base`. */
@@ -446,6 +448,10 @@ static int build(struct sample_world *world, const struct snapshot *base, struct
 		r = sample_put(builder, KIND_LISTENER, "l", "", 14, &bodies[4], err);
 	if (r == 0)
 		r = sample_put(builder, KIND_CA_BUNDLE, "ca", "", 15, &bodies[5], err);
+	if (r == 0)
+		r = sample_put(builder, KIND_UPSTREAM_TLS, "t", "", 16, &bodies[6], err);
+	if (r == 0)
+		r = sample_put(builder, KIND_ROUTE, "r", "", 17, &bodies[7], err);
 	if (r == 0)
 		r = snapshot_builder_prepare(builder, NULL, 0, &refusal, err);
 	if (r == 0)
@@ -486,11 +492,11 @@ START_TEST(every_allocation_may_fail)
 			break;
 		ck_assert_int_eq(r, E_NOMEM);
 		ck_assert_uint_eq(snapshot_object_count(base, 0), 40);
-		ck_assert_str_eq(snapshot_choose_ssl(base, BYTES("a.test", 6))->id, "o39");
+		ck_assert_str_eq(snapshot_best_ssl(base, BYTES("a.test", 6))->id, "o39");
 	}
 	ck_assert_int_eq(r, 0);
 	ck_assert_uint_gt(n, 40);
-	ck_assert_uint_eq(snapshot_object_count(next, 0), 26);
+	ck_assert_uint_eq(snapshot_object_count(next, 0), 28);
 	snapshot_free(next);
 	snapshot_free(base);
 	sample_world_deinit(&world);

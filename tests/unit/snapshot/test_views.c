@@ -66,8 +66,8 @@ START_TEST(views_show_what_objects_say)
 	ck_assert_ptr_null(snapshot_find_listener(base, "127.0.0.1:8444"));
 	ck_assert_ptr_eq(snapshot_find_options(base, NULL), snapshot_find_options(base, "modern"));
 	ck_assert_uint_eq(snapshot_find_options(base, NULL)->handshake_timeout_ms, 10000);
-	ck_assert_uint_eq(snapshot_find_bundle(base, "ca")->n_certs, 1);
-	ck_assert_ptr_null(snapshot_find_bundle(base, "cb"));
+	ck_assert_uint_eq(snapshot_find_bundle(base, "ca", NULL)->n_certs, 1);
+	ck_assert_ptr_null(snapshot_find_bundle(base, "cb", NULL));
 	/* The same profile, though two objects ask for it. */
 	ck_assert_ptr_eq(snapshot_find_options(base, "modern")->profile, snapshot_find_options(base, "other")->profile);
 	snapshot_free(base);

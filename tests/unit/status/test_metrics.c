@@ -42,6 +42,7 @@ static void check_line(const char *line, const char *text, const char *at)
 
 START_TEST(page_is_well_formed)
 {
+	static struct expiries expiries;
 	struct status_sources sources = {0};
 	struct apply_config config = {.ports = {.send = on_send}};
 	CLEANUP(buf_deinit) struct buf out = BUF_NULL;
@@ -68,7 +69,7 @@ START_TEST(page_is_well_formed)
 	    0);
 	sources =
 	    (struct status_sources){.proxy = proxy, .apply = apply, .degraded = &degraded, .sites = sites, .link = &none};
-	metrics_write(&sources, &out);
+	metrics_write(&sources, &expiries, &out);
 	text = buf_cstr(&out);
 	ck_assert_ptr_nonnull(text);
 	ck_assert_ptr_nonnull(strstr(text, "\ntlsplane_agent_ready 0\n"));

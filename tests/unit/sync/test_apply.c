@@ -299,7 +299,7 @@ START_TEST(what_cannot_be_represented_is_refused)
 	send_good(&fixture, 5);
 	expect_ack(&fixture, 5);
 	send_begin(&fixture, 6, 2, NULL);
-	send_ssl(&fixture, "s", 6, 6, NULL); /* a kind of the future */
+	send_ssl(&fixture, "s", 6, 60, NULL); /* a kind of the future */
 	expect_nack(&fixture, 6, TLSPLANE__NACK_CODE__NACK_UNKNOWN, "s");
 	send_ssl(&fixture, "t", 6, KIND_SSL, NULL); /* the rest of it is not looked at */
 	send_end(&fixture, &(struct digest){{0}});

@@ -54,6 +54,8 @@ static void dress_client(SSL *client, const struct shake_spec *spec)
 	}
 	if (spec->chain != NULL)
 		ck_assert_int_eq(SSL_add1_chain_cert(client, spec->chain->cert), 1);
+	if (spec->no_ticket)
+		SSL_set_options(client, SSL_OP_NO_TICKET);
 	if (spec->session != NULL)
 		ck_assert_int_eq(SSL_set_session(client, spec->session), 1);
 }
@@ -69,12 +71,14 @@ static void change_client(SSL *client, const struct shake_spec *spec)
 		                 0);
 }
 
-static bool step(SSL *ssl)
+static bool step(SSL *ssl, unsigned long *ret_error)
 {
 	int r;
 
 	ERR_clear_error();
 	r = SSL_do_handshake(ssl);
+	if (ERR_peek_last_error() != 0)
+		*ret_error = ERR_peek_last_error();
 	ERR_clear_error();
 	return r == 1;
 }
@@ -88,6 +92,7 @@ static void read_results(struct shake *shake)
 
 	ERR_clear_error();
 	SSL_read(shake->client, &byte, 1); /* takes tickets and late alerts in */
+	shake->client_error = ERR_peek_last_error();
 	ERR_clear_error();
 	if (leaf != NULL)
 		X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, shake->leaf, sizeof(shake->leaf));
@@ -101,6 +106,7 @@ void shake_run(SSL_CTX *front, struct hello_hook *hook, const struct shake_spec 
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	BIO *client_bio, *server_bio;
+	unsigned long ignored = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->alert = -1;
@@ -123,16 +129,19 @@ void shake_run(SSL_CTX *front, struct hello_hook *hook, const struct shake_spec 
 	SSL_set_accept_state(ret->server);
 	dress_client(ret->client, spec);
 	for (int i = 0; i < ROUNDS; i++) {
-		step(ret->client);
+		step(ret->client, &ignored);
 		if (i == 0)
 			change_client(ret->client, spec);
-		ret->done = step(ret->server);
+		ret->done = step(ret->server, &ret->error);
 	}
 	read_results(ret);
 }
 
+/* An SSL that goes without a close takes its session's resumability with it. */
 void shake_deinit(struct shake *shake)
 {
+	if (shake->client != NULL)
+		SSL_set_shutdown(shake->client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(shake->client);
 	SSL_free(shake->server);
 	memset(shake, 0, sizeof(*shake));

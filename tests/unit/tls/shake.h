@@ -17,6 +17,7 @@ struct shake_spec {
 	const struct pki_cert *cert; /* client certificate, with the intermediate behind it */
 	const struct pki_cert *chain;
 	SSL_SESSION *session;        /* offered for resumption */
+	bool no_ticket;              /* the client takes none: sessions by id alone */
 	const char *sni_after_retry; /* put in place of sni once HelloRetryRequest has come */
 	const char *alpn_after_retry;
 	size_t alpn_after_retry_len;
@@ -25,6 +26,8 @@ struct shake_spec {
 struct shake {
 	SSL *client, *server;
 	bool done;     /* on the server's side */
+	unsigned long error; /* newest of OpenSSL's queue after the server's last step; 0: none */
+	unsigned long client_error; /* what the client found wrong in what came after its handshake; 0: nothing */
 	int alert;     /* that the client received; -1: none */
 	int ca_names;  /* how many names the CertificateRequest carried */
 	int tickets;   /* sessions that the client could resume */

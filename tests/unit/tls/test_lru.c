@@ -17,7 +17,12 @@ static void value_unref(void *value)
 	((struct value *)value)->count--;
 }
 
-static const struct lru_ops ops = {value_ref, value_unref};
+static bool value_is_used(const void *value)
+{
+	return ((const struct value *)value)->count > 1;
+}
+
+static const struct lru_ops ops = {value_ref, value_unref, value_is_used};
 
 static struct digest key_of(int number)
 {
@@ -89,4 +94,35 @@ START_TEST(test_drop)
 }
 END_TEST
 
-UNIT_MAIN("tls/lru", test_bound, test_drop)
+/* What somebody uses stays, in its order; the rest can be put again. */
+START_TEST(test_sweep)
+{
+	struct value values[5] = {0};
+	struct lru lru;
+
+	ck_assert_int_eq(lru_init(&lru, 5, &ops), 0);
+	lru_sweep(&lru);
+	for (int i = 0; i < 5; i++)
+		put(&lru, i * 256, &values[i]);
+	value_ref(&values[1]);
+	value_ref(&values[3]);
+	lru_sweep(&lru);
+	ck_assert_uint_eq(lru.count, 2);
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(values[i].count, i % 2 == 1 ? 2 : 0);
+		ck_assert_ptr_eq(find(&lru, i * 256), i % 2 == 1 ? &values[i] : NULL);
+	}
+	put(&lru, 0, &values[0]);
+	value_unref(&values[1]);
+	value_unref(&values[3]);
+	lru_sweep(&lru);
+	ck_assert_uint_eq(lru.count, 0);
+	ck_assert_ptr_null(lru.newest);
+	ck_assert_ptr_null(lru.oldest);
+	lru_deinit(&lru);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(values[i].count, 0);
+}
+END_TEST
+
+UNIT_MAIN("tls/lru", test_bound, test_drop, test_sweep)

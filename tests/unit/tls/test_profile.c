@@ -110,6 +110,49 @@ START_TEST(test_old_versions)
 END_TEST
 
 /* Nothing to resume with: neither tickets nor ids, on both versions. */
+/* One profile for all four versions, each client its own. */
+START_TEST(test_all_versions)
+{
+	Tlsplane__TlsOptions options = options_of(0x0301, 0x0304);
+	uint32_t suites[] = {0x1301, 0xC02B, 0xC009};
+	struct profile *profile;
+
+	options.cipher_suites = suites;
+	options.n_cipher_suites = 3;
+	profile = make(&options);
+	for (int version = TLS1_VERSION; version <= TLS1_3_VERSION; version++) {
+		struct shake shake;
+
+		run(profile, 0, 0, &(struct shake_spec){.max = version}, &shake);
+		ck_assert_msg(shake.done, "version %04x", version);
+		ck_assert_int_eq(SSL_version(shake.server), version);
+		ck_assert_ptr_null(SSL_get_current_compression(shake.server));
+		shake_deinit(&shake);
+	}
+	profile_unref(profile);
+}
+END_TEST
+
+START_TEST(test_no_renegotiation)
+{
+	Tlsplane__TlsOptions options = options_of(0x0303, 0x0303);
+	struct profile *profile = make(&options);
+	struct shake shake;
+	char byte;
+
+	run(profile, 0, 0, &(struct shake_spec){.sni = NULL}, &shake);
+	ck_assert(shake.done);
+	ck_assert_int_eq(SSL_renegotiate(shake.client), 1);
+	ck_assert_int_ne(SSL_do_handshake(shake.client), 1); /* sends its hello */
+	SSL_read(shake.server, &byte, 1);                    /* which is answered with an alert */
+	ck_assert_int_ne(SSL_do_handshake(shake.client), 1);
+	ck_assert_int_eq(shake.alert, SSL_AD_NO_RENEGOTIATION);
+	ck_assert_int_ne(SSL_renegotiate(shake.server), 1); /* nor by us */
+	shake_deinit(&shake);
+	profile_unref(profile);
+}
+END_TEST
+
 START_TEST(test_no_sessions)
 {
 	Tlsplane__TlsOptions options = options_of(0x0303, 0x0304);
@@ -288,5 +331,5 @@ START_TEST(test_digest)
 }
 END_TEST
 
-UNIT_MAIN("tls/profile", test_versions, test_old_versions, test_no_sessions, test_suites, test_groups, test_alpn,
-          test_refused, test_digest)
+UNIT_MAIN("tls/profile", test_versions, test_old_versions, test_all_versions, test_no_renegotiation, test_no_sessions, test_suites,
+          test_groups, test_alpn, test_refused, test_digest)
