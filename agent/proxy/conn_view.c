@@ -113,10 +113,11 @@ static void show_upstream(const struct conn *conn, struct proxy_conn_info *ret)
 static const char *state_of(const struct conn *conn)
 {
 	static const char *const words[] = {
-	    [CONN_WAIT_FIRST_BYTE] = "handshake", [CONN_PROXY_HEADER] = "handshake",
-	    [CONN_HANDSHAKE] = "handshake",       [CONN_CONNECT] = "connect",
-	    [CONN_UPSTREAM_HANDSHAKE] = "upstream_handshake", [CONN_RELAY] = "relay",
-	    [CONN_CLOSING] = "closing",           [CONN_CLOSED] = "closing",
+	    [CONN_WAIT_FIRST_BYTE] = "waiting", [CONN_PROXY_HEADER] = "proxy_header",
+	    [CONN_HANDSHAKE] = "handshake",     [CONN_CONNECT] = "connect",
+	    [CONN_UPSTREAM_HANDSHAKE] = "upstream_handshake",
+	    [CONN_RELAY] = "relay",             [CONN_CLOSING] = "closing",
+	    [CONN_CLOSED] = "closing",
 	};
 
 	return conn->state == CONN_RELAY && conn->hello.passthrough ? "passthrough" : words[conn->state];

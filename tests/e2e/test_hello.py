@@ -66,7 +66,7 @@ class TestShapes:
     @pytest.mark.parametrize("more,expected", [
         ([extension(0x0a0a, b"")], "ServerHello"),  # GREASE
         ([extension(0xfe0d, b"\0\0\x01\0\x01\x05\0\x20" + bytes(32) + b"\0\x90" + bytes(144))], "ServerHello"),  # ECH, outer
-        ([extension(0x5555, bytes(30000))], "ServerHello"),
+        ([extension(0x5555, bytes(24000))], "ServerHello"),
         ([extension(0x5555, bytes(60000))], "alert:47"),  # longer than is taken
         ([extension(16, b"\0\x03\x02h2")], "ServerHello"),
         ([extension(16, b"\0\x04\x03foo")], "alert:120"),

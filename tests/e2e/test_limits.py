@@ -13,6 +13,7 @@ import time
 import pytest
 
 from harness import tls
+from harness.api import Api
 from harness.backend import EchoBackend
 from harness.daemon import fields
 from harness.net import eventually, free_port, receive_all
@@ -56,6 +57,17 @@ class Place:
             return self.served(port, sni)
         except OSError:
             return False
+
+    def stall(self, port, count):
+        """So many handshakes that are under way, each with its place."""
+        eventually(lambda: self.under_way(port) == 0, "those before are over")  # a client is done a moment before its server
+        stalled = [begin(port, b"\x16") for _ in range(count)]
+        eventually(lambda: self.under_way(port) == count, f"{count} are under way")
+        return stalled
+
+    def under_way(self, port):
+        items = Api(self.agent.status_port, "", self.world.transcript).get("/v1/connections", auth=False).expect(200).json["items"]
+        return sum(item["state"] == "handshake" and item["listener"].endswith(f":{port}") for item in items)
 
     def others_are_served(self):
         started = time.monotonic()
@@ -218,9 +230,8 @@ def test_rate_of_a_name(place):
 def test_at_once_of_a_listener(place):
     port, before = place.listener(name="few-handshakes", max_handshakes=4, upstream="echo"), place.hits()
     done = [tls.connect(port, "x.test") for _ in range(8)]  # no longer under way
-    stalled = [begin(port, b"\x16") for _ in range(4)]
-    eventually(lambda: knock(port, 1)[0] == 0, "four are under way")
-    for _ in range(5):
+    stalled = place.stall(port, 4)
+    for _ in range(6):
         assert knock(port, 1)[0] == 0
     place.others_are_served()
     refused = grown(before, place.hits())
@@ -278,14 +289,15 @@ def test_names_that_nobody_knows_share_one_place(place):
 
 def test_limits_change_live(place):
     port = place.listener(name="changing", max_handshakes=1)
-    with begin(port, b"\x16"):
-        eventually(lambda: knock(port, 1)[0] == 0, "one is under way")
-        place.api.patch("/v1/listeners/changing", {"max_handshakes": 2}, wait="acked", timeout=30).expect(200)
-        assert knock(port, 5)[0] == 5
-        place.api.patch("/v1/listeners/changing", {"max_handshakes": None, "handshakes_per_second": 1}, wait="acked", timeout=30).expect(200)
-        assert knock(port, 20)[0] < 10
-        place.api.patch("/v1/listeners/changing", {"handshakes_per_second": None}, wait="acked", timeout=30).expect(200)
-        assert knock(port, 20)[0] == 20
+    stalled = place.stall(port, 1)
+    assert knock(port, 1)[0] == 0
+    place.api.patch("/v1/listeners/changing", {"max_handshakes": 2}, wait="acked", timeout=30).expect(200)
+    assert knock(port, 5)[0] == 5
+    place.api.patch("/v1/listeners/changing", {"max_handshakes": None, "handshakes_per_second": 1}, wait="acked", timeout=30).expect(200)
+    assert knock(port, 20)[0] < 10
+    place.api.patch("/v1/listeners/changing", {"handshakes_per_second": None}, wait="acked", timeout=30).expect(200)
+    assert knock(port, 20)[0] == 20
+    close_all(stalled)
 
 
 def test_max_connections(place):
@@ -504,13 +516,16 @@ def test_hostile_hellos_leave_memory_flat(place):
                         connection.recv(10)
                 except OSError:
                     pass
+    def is_quiet():
+        return place.samples()["connections"] < 5
     send(500)
+    eventually(is_quiet, "the first are gone", timeout=20)
     before = place.agent.daemon.rss_kib()
     send(500 if is_sanitized() else 2000)
     place.others_are_served()
+    eventually(is_quiet, "none of them stays", timeout=20)
     if not is_sanitized():
         assert place.agent.daemon.rss_kib() - before < 2048
-    eventually(lambda: place.samples()["connections"] < 5, "none of them stays", timeout=20)
 
 
 # Descriptors ----------------------------------------------------------------------------------------------------------

@@ -309,7 +309,7 @@ START_TEST(test_list)
 	listed = list_now(10);
 	ck_assert_uint_eq(listed.total, 2);
 	ck_assert_uint_eq(listed.count, 2);
-	ck_assert_str_eq(listed.infos[0].state, "handshake");
+	ck_assert_str_eq(listed.infos[0].state, "waiting");
 	ck_assert_uint_eq(listed.infos[0].version, 0);
 	ck_assert_str_eq(listed.infos[1].state, "relay");
 	ck_assert_str_eq(listed.infos[1].sni, "a.test");
