@@ -51,7 +51,7 @@ static json_t *render_refusal(const struct refusal *refusal)
 
 /* Preparation ----------------------------------------------------------------------------------------------------- */
 
-static int find_agent(struct call *call, struct store_reader *reader, struct resolve_source *source)
+static int find_agent(struct call *call, struct store_reader *reader, struct view *source)
 {
 	CLEANUP(store_row_deinit) struct store_row row = {0};
 	const struct query_handshake *given = &call->query.handshake;
@@ -59,16 +59,16 @@ static int find_agent(struct call *call, struct store_reader *reader, struct res
 
 	if (r == E_NOT_FOUND)
 		return error_set(&call->error, r, "agent: no agent has the id %s", given->agent);
-	return r < 0 ? r : resolve_source_init(source, reader, row.state.labels, given->client_ip.len > 0, &call->error);
+	return r < 0 ? r : view_init(source, reader, row.state.labels, given->client_ip.len > 0, &call->error);
 }
 
-static int find_listener(struct call *call, struct store_reader *reader, struct resolve_source *source,
+static int find_listener(struct call *call, struct store_reader *reader, struct view *source,
                          struct decide_listener *ret)
 {
 	CLEANUP(store_row_deinit) struct store_row row = {0};
 	const struct query_handshake *given = &call->query.handshake;
-	const struct resolve_object *object;
-	int r = resolve_source_find(source, KIND_LISTENER, given->listener, &object);
+	const struct view_object *object;
+	int r = view_find(source, KIND_LISTENER, given->listener, &object);
 
 	if (r == 0 && object->body == NULL) {
 		call->error = object->error;
@@ -189,7 +189,7 @@ static json_t *begin_document(struct call *call, struct store_reader *reader, co
 
 static int explain(struct call *call, struct resolve_handshake *handshake, bool legal, json_t *document)
 {
-	struct decide_source table = resolve_source_table(handshake->source);
+	struct decide_source table = view_table(handshake->source);
 	struct decide_input input = {.listener = handshake->decision.listener,
 	                             .name = BYTES(handshake->name, strlen(handshake->name)),
 	                             .client = call->query.handshake.client_ip};
@@ -211,7 +211,7 @@ static int explain(struct call *call, struct resolve_handshake *handshake, bool 
 	return r;
 }
 
-static int resolve(struct call *call, struct store_reader *reader, struct resolve_source *source)
+static int resolve(struct call *call, struct store_reader *reader, struct view *source)
 {
 	const struct query_handshake *given = &call->query.handshake;
 	struct resolve_handshake handshake = {
@@ -231,7 +231,7 @@ static int resolve(struct call *call, struct store_reader *reader, struct resolv
 
 static void run(struct call *call, struct store_reader *reader)
 {
-	CLEANUP(resolve_source_deinit) struct resolve_source source = {.error = ERROR_NULL};
+	CLEANUP(view_deinit) struct view source = {.error = ERROR_NULL};
 	int r = find_agent(call, reader, &source);
 
 	if (r == 0)

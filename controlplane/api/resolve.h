@@ -4,14 +4,14 @@
 #pragma once
 
 #include "api/query.h"
-#include "api/resolve_source.h"
+#include "view/view.h"
 #include "model/name.h"
 #include "model/resource.h"
 
 #include <jansson.h>
 
 struct resolve_handshake {
-	struct resolve_source *source;
+	struct view *source;
 	char name[NAME_MAX_LEN + 1]; /* normalised; "": none */
 	const char *name_note;       /* why there is none though one was given; NULL: all is said */
 	bool has_client;             /* its address is known */
@@ -36,7 +36,7 @@ const char *resolve_level_word(enum decide_level level);
 const char *resolve_from_word(enum decide_from from);
 
 /* The object's own fields, canonical; an empty one for what is built in. */
-json_t *resolve_document_of(const struct resolve_object *object);
+json_t *resolve_document_of(const struct view_object *object);
 
 /* What holds before the ClientHello is read. */
 json_t *resolve_render_limits(const struct decide_listener *listener);

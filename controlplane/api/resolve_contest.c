@@ -12,13 +12,13 @@ struct contest_walk {
 	const struct resolve_handshake *handshake;
 	enum kind kind;
 	const char *winner;
-	struct resolve_candidate won; /* once is_past */
+	struct view_candidate won; /* once is_past */
 	bool is_past;                 /* behind the winner's key */
 	struct resolve_contest contest;
 	int code;
 };
 
-static const char *why_passed_over(const struct contest_walk *walk, const struct resolve_candidate *candidate,
+static const char *why_passed_over(const struct contest_walk *walk, const struct view_candidate *candidate,
                                    bool same_key)
 {
 	if (!candidate->is_for)
@@ -54,7 +54,7 @@ static int add_loser(struct resolve_contest *contest, const char *id, const char
 	return json_array_append_new(contest->losers, json_pack("{s:s, s:s}", "id", id, "why", why)) == 0 ? 0 : E_NOMEM;
 }
 
-static int find_winner(const struct resolve_candidate *candidate, void *context)
+static int find_winner(const struct view_candidate *candidate, void *context)
 {
 	struct contest_walk *walk = context;
 
@@ -64,7 +64,7 @@ static int find_winner(const struct resolve_candidate *candidate, void *context)
 	return 1;
 }
 
-static int add_others(const struct resolve_candidate *candidate, void *context)
+static int add_others(const struct view_candidate *candidate, void *context)
 {
 	struct contest_walk *walk = context;
 
@@ -77,10 +77,10 @@ static int add_others(const struct resolve_candidate *candidate, void *context)
 static void *see_key(struct bytes key, void *context)
 {
 	struct contest_walk *walk = context;
-	struct resolve_source *source = walk->handshake->source;
+	struct view *source = walk->handshake->source;
 	const char *listener = walk->handshake->decision.listener.id;
-	int won = walk->is_past ? 0 : resolve_source_each(source, walk->kind, key, listener, find_winner, walk);
-	int r = won < 0 ? won : resolve_source_each(source, walk->kind, key, listener, add_others, walk);
+	int won = walk->is_past ? 0 : view_each(source, walk->kind, key, listener, find_winner, walk);
+	int r = won < 0 ? won : view_each(source, walk->kind, key, listener, add_others, walk);
 
 	if (won == 1) {
 		walk->is_past = true;

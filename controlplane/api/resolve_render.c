@@ -34,7 +34,7 @@ const char *resolve_from_word(enum decide_from from)
 	return words[from];
 }
 
-json_t *resolve_document_of(const struct resolve_object *object)
+json_t *resolve_document_of(const struct view_object *object)
 {
 	struct error err = ERROR_NULL;
 
@@ -175,7 +175,7 @@ static json_t *render_not_after(const Tlsplane__Ssl *ssl)
 json_t *resolve_render_certificate(const struct resolve_handshake *handshake, struct resolve_contest *contest)
 {
 	const struct decision *decision = &handshake->decision;
-	const struct resolve_object *object = decision->ssl.handle;
+	const struct view_object *object = decision->ssl.handle;
 	const Tlsplane__Ssl *ssl = object != NULL ? (const Tlsplane__Ssl *)object->body : NULL;
 	const char *id = decision->ssl.id;
 	json_t *losers = TAKE_PTR(contest->losers);

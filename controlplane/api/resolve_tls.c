@@ -179,7 +179,7 @@ static json_t *render_ca(const struct decision *decision)
 }
 
 /* One party's own words, canonical; the certificates of its `ca` are told above. */
-static json_t *render_part(const struct resolve_object *object, const char *key, const char *from)
+static json_t *render_part(const struct view_object *object, const char *key, const char *from)
 {
 	json_t *document = resolve_document_of(object),
 	       *words = document != NULL ? json_copy(json_object_get(document, key)) : NULL;

@@ -49,8 +49,22 @@ struct change_item {
 	enum change_op op; /* CREATE: POST with a server-made id */
 	enum kind kind;
 	char id[ID_MAX + 1];
-	json_t *document; /* PUT, CREATE: the object; PATCH: the merge patch; owned reference */
-	char pointer[64]; /* where the item stands in the request ("" or "/put/3"); findings are put behind it */
+	json_t *document; /* PUT, CREATE: the object, dropped when it has been read; PATCH: the merge patch; owned reference */
+	char *if_match;   /* owned; ETag list that this object must match, or NULL */
+	bool create_only; /* it must not exist */
+	char pointer[32]; /* where the item stands in the request ("" or "/put/3/value"); findings are put behind it */
+};
+
+#define CHANGE_ITEMS_MAX 1000000
+
+/* Where the items of a large request come from, one after another: called on the pool, so that neither reading nor checking nor
+ * freeing them holds the loop, and so that never more than one document is in memory. */
+struct change_feed {
+	/* 1: *ret (zeroed before) is an item, its parts handed over; 0: that was all, or err is set to a negative code, which ends
+	 * the request. What is no item is told in findings and passed over; refused then says with which code (0: E_INVALID). */
+	int (*next)(struct change_feed *feed, struct change_item *ret, struct findings *findings, struct error *err);
+	void (*free)(struct change_feed *feed); /* once, on the pool or on the loop */
+	int refused;
 };
 
 struct change_request {
@@ -59,6 +73,8 @@ struct change_request {
 	bool strict;        /* warnings are errors */
 	bool create_only;   /* If-None-Match: *; a PATCH or DELETE of what exists is refused by it too (RFC 9110 13.1.2) */
 	char *if_match;     /* owned; ETag list text or NULL; for a request of one item */
+	char *if_match_head; /* owned; ETag list that the store as a whole ("EPOCH-REVISION" of its head) must match, or NULL */
+	struct change_feed *feed; /* owned; brings the items (change_request_new(0)); NULL: they are there */
 	char actor[ID_MAX + 1];
 	char request_id[72];
 	char source[72];
@@ -123,5 +139,6 @@ void change_agent_status(struct change_engine *engine, const struct store_agent_
 int change_ticket_keys(struct change_engine *engine, const char *selector, const struct store_ticket_key *keys, size_t len,
                        void (*done)(const struct error *error, void *context), void *context, struct error *err) MUST_USE;
 
-/* ETag of a state: "EPOCH-VERSION" in quotes. */
+/* ETag of a state: "EPOCH-VERSION" in quotes; of the store as a whole: "EPOCH-REVISION" of its head. */
 void change_format_etag(const struct object_view *object, char etag[64]);
+void change_format_head_etag(struct revision head, char etag[64]);

@@ -22,6 +22,16 @@ struct change_request *change_request_new(size_t items)
 	return &job->request;
 }
 
+void request_drop_items(struct request_job *job)
+{
+	for (size_t i = 0; i < job->request.items_len; i++) {
+		if (job->request.items != NULL)
+			json_decref(TAKE_PTR(job->request.items[i].document));
+		if (job->items != NULL)
+			job->items[i].resource = resource_free(job->items[i].resource);
+	}
+}
+
 struct change_request *change_request_free(struct change_request *request)
 {
 	struct request_job *job;
@@ -31,12 +41,14 @@ struct change_request *change_request_free(struct change_request *request)
 	job = container_of(request, struct request_job, request);
 	for (size_t i = 0; i < request->items_len; i++) {
 		if (request->items != NULL)
-			json_decref(request->items[i].document);
-		if (job->items != NULL)
-			resource_free(job->items[i].resource);
+			free(request->items[i].if_match);
 	}
+	request_drop_items(job);
+	if (request->feed != NULL)
+		request->feed->free(request->feed);
 	free(request->items);
 	free(request->if_match);
+	free(request->if_match_head);
 	free(job->items);
 	findings_deinit(&job->result.findings);
 	json_decref(job->result.answer);
@@ -123,6 +135,7 @@ static void on_render(struct job *base)
 	struct request_job *job = container_of(base, struct request_job, job);
 	struct error error = ERROR_NULL;
 
+	request_drop_items(job);
 	if (job->result.code != 0 || job->row.memory == NULL)
 		return;
 	/* Without memory for it the change stands, and the answer is empty. */
@@ -155,5 +168,10 @@ const struct job_ops request_ops = {
 
 void change_format_etag(const struct object_view *object, char etag[64])
 {
-	snprintf(etag, 64, "\"%" PRIu64 "-%" PRIu64 "\"", object->epoch, object->version);
+	change_format_head_etag((struct revision){object->epoch, object->version}, etag);
+}
+
+void change_format_head_etag(struct revision head, char etag[64])
+{
+	snprintf(etag, 64, "\"%" PRIu64 "-%" PRIu64 "\"", head.epoch, head.number);
 }

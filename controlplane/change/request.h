@@ -17,6 +17,7 @@ struct request_job {
 	struct job job;
 	struct change_request request; /* handed out by change_request_new */
 	struct item_work *items;       /* as many */
+	size_t items_cap;              /* of both arrays; 0: as many as there are */
 	void (*done)(const struct change_result *result, void *context);
 	void *context;
 	struct change_result result;
@@ -33,6 +34,8 @@ void refuse(struct request_job *job, size_t index, int code, const char *finding
 void warn(struct request_job *job, size_t index, const char *finding, const char *pointer, const char *format, ...)
 	PRINTF_LIKE(5, 6);
 bool request_is_refused(const struct request_job *job);
+/* Frees documents and resources, not the items: on the pool, since there may be very many. */
+void request_drop_items(struct request_job *job);
 /* The whole request fails for a reason of ours. */
 void request_fail(struct request_job *job, const struct error *error);
 

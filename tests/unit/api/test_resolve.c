@@ -38,24 +38,24 @@ static void setup(void)
 	    "{\"snis\": [\"shop.test\", \"**.test\"], \"priority\": 9, \"allow_clients\": [\"10.0.0.0/8\"]}");
 }
 
-static void begin(struct resolve_source *source, bool judges_client)
+static void begin(struct view *source, bool judges_client)
 {
 	OK(store_begin(test_reader, &test_error));
-	OK(resolve_source_init(source, test_reader, "{\"site\": \"a\"}", judges_client, &test_error));
+	OK(view_init(source, test_reader, "{\"site\": \"a\"}", judges_client, &test_error));
 }
 
-static void end(struct resolve_source *source)
+static void end(struct view *source)
 {
-	resolve_source_deinit(source);
+	view_deinit(source);
 	store_end(test_reader);
 }
 
 /* The answer's parts, or a code. */
-static int answer(struct resolve_source *source, const char *name, struct resolve_handshake *handshake)
+static int answer(struct view *source, const char *name, struct resolve_handshake *handshake)
 {
-	struct decide_source table = resolve_source_table(source);
-	const struct resolve_object *listener;
-	int r = resolve_source_find(source, KIND_LISTENER, "main", &listener);
+	struct decide_source table = view_table(source);
+	const struct view_object *listener;
+	int r = view_find(source, KIND_LISTENER, "main", &listener);
 	struct decide_input input = {.name = BYTES(name, strlen(name))};
 
 	if (r < 0)
@@ -68,17 +68,17 @@ static int answer(struct resolve_source *source, const char *name, struct resolv
 
 START_TEST(holds_what_the_labels_select)
 {
-	struct resolve_source source;
-	const struct resolve_object *object, *again;
+	struct view source;
+	const struct view_object *object, *again;
 
 	begin(&source, true);
-	ck_assert_int_eq(resolve_source_find(&source, KIND_SSL, "old", &object), 0);
+	ck_assert_int_eq(view_find(&source, KIND_SSL, "old", &object), 0);
 	ck_assert_ptr_nonnull(object->body);
-	ck_assert_int_eq(resolve_source_find(&source, KIND_SSL, "old", &again), 0);
+	ck_assert_int_eq(view_find(&source, KIND_SSL, "old", &again), 0);
 	ck_assert_ptr_eq(object, again);
-	ck_assert_int_eq(resolve_source_find(&source, KIND_SSL, "theirs", &object), E_NOT_FOUND);
-	ck_assert_int_eq(resolve_source_find(&source, KIND_SSL, "off", &object), E_NOT_FOUND);
-	ck_assert_int_eq(resolve_source_find(&source, KIND_SSL, "nowhere", &object), E_NOT_FOUND);
+	ck_assert_int_eq(view_find(&source, KIND_SSL, "theirs", &object), E_NOT_FOUND);
+	ck_assert_int_eq(view_find(&source, KIND_SSL, "off", &object), E_NOT_FOUND);
+	ck_assert_int_eq(view_find(&source, KIND_SSL, "nowhere", &object), E_NOT_FOUND);
 	ck_assert_int_eq(source.error.code, 0);
 	end(&source);
 }
@@ -86,7 +86,7 @@ END_TEST
 
 START_TEST(decides_and_names_losers)
 {
-	struct resolve_source source;
+	struct view source;
 	struct resolve_handshake handshake;
 	struct resolve_contest contest;
 	char *losers;
@@ -118,7 +118,7 @@ END_TEST
 
 START_TEST(leaves_addresses_out_when_there_is_none)
 {
-	struct resolve_source source;
+	struct view source;
 	struct resolve_handshake handshake;
 
 	begin(&source, false);
@@ -137,7 +137,7 @@ END_TEST
 START_TEST(losers_are_bounded)
 {
 	CLEANUP(pair_deinit) struct made_pair pair = make_ec_pair("many.test");
-	struct resolve_source source;
+	struct view source;
 	struct resolve_handshake handshake;
 	struct resolve_contest contest;
 
@@ -162,12 +162,12 @@ END_TEST
 /* Everything between the listener and the last part; the code of the first failure. */
 static int explain(void)
 {
-	struct resolve_source source;
+	struct view source;
 	struct resolve_handshake handshake;
 	struct resolve_contest contest = {.losers = NULL};
 	json_t *parts[5] = {NULL};
 	struct error err = ERROR_NULL;
-	int r = resolve_source_init(&source, test_reader, "{\"site\": \"a\"}", false, &err);
+	int r = view_init(&source, test_reader, "{\"site\": \"a\"}", false, &err);
 
 	if (r == 0)
 		r = answer(&source, "shop.test", &handshake);
@@ -187,7 +187,7 @@ static int explain(void)
 		r = r == 0 && parts[i] == NULL ? E_NOMEM : r;
 		json_decref(parts[i]);
 	}
-	resolve_source_deinit(&source);
+	view_deinit(&source);
 	return r;
 }
 

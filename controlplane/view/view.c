@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lookups return E_INTERNAL when the store fails: `error` then says how, and decide() passes the code on. */
-#include "api/resolve_source.h"
+#include "view/view.h"
 
 #include "model/body.h"
 #include "model/name.h"
@@ -12,47 +12,47 @@
 
 #define DEFAULT_PRESET "modern"
 
-int resolve_source_init(struct resolve_source *source, struct store_reader *reader, const char *labels_json,
+int view_init(struct view *source, struct store_reader *reader, const char *labels_json,
                         bool judges_client, struct error *err)
 {
-	*source = (struct resolve_source){.reader = reader, .judges_client = judges_client, .error = ERROR_NULL};
+	*source = (struct view){.reader = reader, .judges_client = judges_client, .error = ERROR_NULL};
 	return selector_from_labels(labels_json, &source->labels, err);
 }
 
-static struct resolve_object *object_free(struct resolve_object *object)
+static struct view_object *object_free(struct view_object *object)
 {
 	store_row_deinit(&object->row);
 	body_free(object->body);
 	free(object);
 	return NULL;
 }
-DEFINE_CLEANUP(struct resolve_object, object_free);
+DEFINE_CLEANUP(struct view_object, object_free);
 
-void resolve_source_deinit(struct resolve_source *source)
+void view_deinit(struct view *source)
 {
-	struct resolve_object *next;
+	struct view_object *next;
 
-	for (struct resolve_object *object = source->objects; object != NULL; object = next) {
+	for (struct view_object *object = source->objects; object != NULL; object = next) {
 		next = object->next;
 		object_free(object);
 	}
 	free(source->labels);
-	*source = (struct resolve_source){.error = ERROR_NULL};
+	*source = (struct view){.error = ERROR_NULL};
 }
 
-static int fail(struct resolve_source *source, int code)
+static int fail(struct view *source, int code)
 {
 	if (code == E_NOMEM)
 		return error_nomem(&source->error);
 	return E_INTERNAL;
 }
 
-static bool is_held(const struct resolve_source *source, const struct store_row *row)
+static bool is_held(const struct view *source, const struct store_row *row)
 {
 	return row->state.enabled && selector_is_match(row->state.object.selector, source->labels);
 }
 
-static void keep(struct resolve_source *source, struct resolve_object *object)
+static void keep(struct view *source, struct view_object *object)
 {
 	if (object->body != NULL && object->row.state.object.kind == KIND_ROUTE) {
 		object->unfiltered = *(const Tlsplane__Route *)object->body;
@@ -62,19 +62,19 @@ static void keep(struct resolve_source *source, struct resolve_object *object)
 	source->objects = object;
 }
 
-static struct resolve_object *find_kept(const struct resolve_source *source, enum kind kind, const char *id)
+static struct view_object *find_kept(const struct view *source, enum kind kind, const char *id)
 {
-	for (struct resolve_object *object = source->objects; object != NULL; object = object->next) {
+	for (struct view_object *object = source->objects; object != NULL; object = object->next) {
 		if (object->row.state.object.kind == kind && strcmp(object->row.state.object.id, id) == 0)
 			return object;
 	}
 	return NULL;
 }
 
-int resolve_source_find(struct resolve_source *source, enum kind kind, const char *id,
-                        const struct resolve_object **ret)
+int view_find(struct view *source, enum kind kind, const char *id,
+                        const struct view_object **ret)
 {
-	CLEANUP(object_free) struct resolve_object *object = NULL;
+	CLEANUP(object_free) struct view_object *object = NULL;
 	int r;
 
 	*ret = find_kept(source, kind, id);
@@ -102,14 +102,14 @@ int resolve_source_find(struct resolve_source *source, enum kind kind, const cha
 /* Candidates ------------------------------------------------------------------------------------------------------ */
 
 struct walk {
-	struct resolve_source *source;
+	struct view *source;
 	const char *listener_id;
-	int (*fn)(const struct resolve_candidate *candidate, void *context);
+	int (*fn)(const struct view_candidate *candidate, void *context);
 	void *context;
 	int result; /* of fn */
 };
 
-static void read_candidate(const ProtobufCMessage *body, const char *listener_id, struct resolve_candidate *candidate)
+static void read_candidate(const ProtobufCMessage *body, const char *listener_id, struct view_candidate *candidate)
 {
 	if (body->descriptor == &tlsplane__route__descriptor) {
 		const Tlsplane__Route *route = (const Tlsplane__Route *)body;
@@ -126,7 +126,7 @@ static int on_row(const struct store_row *row, void *context)
 {
 	struct walk *walk = context;
 	const struct object_view *object = &row->state.object;
-	struct resolve_candidate candidate = {.id = object->id, .uid = object->uid};
+	struct view_candidate candidate = {.id = object->id, .uid = object->uid};
 	CLEANUP(body_free) ProtobufCMessage *body = NULL;
 	int r;
 
@@ -140,8 +140,8 @@ static int on_row(const struct store_row *row, void *context)
 	return walk->result != 0;
 }
 
-int resolve_source_each(struct resolve_source *source, enum kind kind, struct bytes key, const char *listener_id,
-                        int (*fn)(const struct resolve_candidate *candidate, void *context), void *context)
+int view_each(struct view *source, enum kind kind, struct bytes key, const char *listener_id,
+                        int (*fn)(const struct view_candidate *candidate, void *context), void *context)
 {
 	struct walk walk = {.source = source, .listener_id = listener_id, .fn = fn, .context = context};
 	char name[NAME_MAX_LEN + 1];
@@ -156,7 +156,7 @@ int resolve_source_each(struct resolve_source *source, enum kind kind, struct by
 }
 
 /* As the agent ranks: routes that name the listener before those for all, then by rank. */
-bool resolve_candidate_is_better(const struct resolve_candidate *a, const struct resolve_candidate *b)
+bool view_candidate_is_better(const struct view_candidate *a, const struct view_candidate *b)
 {
 	if (a->names_it != b->names_it)
 		return a->names_it;
@@ -166,15 +166,15 @@ bool resolve_candidate_is_better(const struct resolve_candidate *a, const struct
 /* The table ------------------------------------------------------------------------------------------------------- */
 
 struct best {
-	struct resolve_candidate candidate;
+	struct view_candidate candidate;
 	char id[ID_MAX + 1]; /* "": none yet */
 };
 
-static int take_better(const struct resolve_candidate *candidate, void *context)
+static int take_better(const struct view_candidate *candidate, void *context)
 {
 	struct best *best = context;
 
-	if (!candidate->is_for || (best->id[0] != 0 && !resolve_candidate_is_better(candidate, &best->candidate)))
+	if (!candidate->is_for || (best->id[0] != 0 && !view_candidate_is_better(candidate, &best->candidate)))
 		return 0;
 	best->candidate = *candidate;
 	snprintf(best->id, sizeof(best->id), "%s", candidate->id);
@@ -182,28 +182,28 @@ static int take_better(const struct resolve_candidate *candidate, void *context)
 }
 
 /* 0, E_NOT_FOUND, the reason for which it can't be used, or a failure. */
-static int use(struct resolve_source *source, enum kind kind, const char *id, const struct resolve_object **ret,
+static int use(struct view *source, enum kind kind, const char *id, const struct view_object **ret,
                struct error *err)
 {
-	int r = resolve_source_find(source, kind, id, ret);
+	int r = view_find(source, kind, id, ret);
 
 	if (r == 0 && (*ret)->body == NULL)
 		return error_set(err, E_INVALID, "%s", (*ret)->error.text);
 	return r;
 }
 
-static int find_best(struct resolve_source *source, enum kind kind, struct bytes key, const char *listener_id,
-                     const struct resolve_object **ret, struct error *err)
+static int find_best(struct view *source, enum kind kind, struct bytes key, const char *listener_id,
+                     const struct view_object **ret, struct error *err)
 {
 	struct best best = {.id = ""};
-	int r = resolve_source_each(source, kind, key, listener_id, take_better, &best);
+	int r = view_each(source, kind, key, listener_id, take_better, &best);
 
 	if (r == 0)
 		r = best.id[0] != 0 ? use(source, kind, best.id, ret, err) : E_NOT_FOUND;
 	return r;
 }
 
-static int give_ssl(const struct resolve_object *object, int code, struct decide_ssl *ret, struct error *err)
+static int give_ssl(const struct view_object *object, int code, struct decide_ssl *ret, struct error *err)
 {
 	const Tlsplane__Ssl *body;
 
@@ -228,7 +228,7 @@ static int give_ssl(const struct resolve_object *object, int code, struct decide
 
 static int best_ssl(void *context, struct bytes key, struct decide_ssl *ret, struct error *err)
 {
-	const struct resolve_object *object = NULL;
+	const struct view_object *object = NULL;
 	int r = find_best(context, KIND_SSL, key, "", &object, err);
 
 	return give_ssl(object, r, ret, err);
@@ -236,7 +236,7 @@ static int best_ssl(void *context, struct bytes key, struct decide_ssl *ret, str
 
 static int find_ssl(void *context, const char *id, struct decide_ssl *ret, struct error *err)
 {
-	const struct resolve_object *object = NULL;
+	const struct view_object *object = NULL;
 	int r = use(context, KIND_SSL, id, &object, err);
 
 	return give_ssl(object, r, ret, err);
@@ -245,8 +245,8 @@ static int find_ssl(void *context, const char *id, struct decide_ssl *ret, struc
 static int best_route(void *context, struct bytes pattern, const char *listener_id, struct decide_route *ret,
                       struct error *err)
 {
-	struct resolve_source *source = context;
-	const struct resolve_object *object = NULL;
+	struct view *source = context;
+	const struct view_object *object = NULL;
 	int r = find_best(source, KIND_ROUTE, pattern, listener_id, &object, err);
 
 	if (object != NULL)
@@ -258,7 +258,7 @@ static int best_route(void *context, struct bytes pattern, const char *listener_
 
 static int find_options(void *context, const char *id, struct decide_options *ret, struct error *err)
 {
-	const struct resolve_object *object = NULL;
+	const struct view_object *object = NULL;
 	int r = use(context, KIND_TLS_OPTIONS, id != NULL ? id : DECIDE_DEFAULT, &object, err);
 
 	if (r == E_NOT_FOUND && id == NULL)
@@ -270,7 +270,7 @@ static int find_options(void *context, const char *id, struct decide_options *re
 
 static int find_bundle(void *context, const char *id, struct decide_bundle *ret, struct error *err)
 {
-	const struct resolve_object *object = NULL;
+	const struct view_object *object = NULL;
 	int r = use(context, KIND_CA_BUNDLE, id, &object, err);
 
 	if (object != NULL)
@@ -280,7 +280,7 @@ static int find_bundle(void *context, const char *id, struct decide_bundle *ret,
 
 static int find_upstream(void *context, const char *id, struct decide_upstream *ret, struct error *err)
 {
-	const struct resolve_object *object = NULL;
+	const struct view_object *object = NULL;
 	int r = use(context, KIND_UPSTREAM, id, &object, err);
 
 	if (object != NULL)
@@ -290,7 +290,7 @@ static int find_upstream(void *context, const char *id, struct decide_upstream *
 
 static int find_upstream_tls(void *context, const char *id, struct decide_upstream_tls *ret, struct error *err)
 {
-	const struct resolve_object *object = NULL;
+	const struct view_object *object = NULL;
 	int r = use(context, KIND_UPSTREAM_TLS, id, &object, err);
 
 	if (object != NULL)
@@ -299,7 +299,7 @@ static int find_upstream_tls(void *context, const char *id, struct decide_upstre
 	return r;
 }
 
-struct decide_source resolve_source_table(struct resolve_source *source)
+struct decide_source view_table(struct view *source)
 {
 	return (struct decide_source){.best_ssl = best_ssl,
 	                              .find_ssl = find_ssl,
