@@ -49,7 +49,7 @@ static void on_pause_over(uv_timer_t *timer)
 /* Without descriptors or memory the queue stays readable: looking away for a moment keeps the worker from spinning. */
 static void acceptors_pause(struct worker *worker, int error_number)
 {
-	if (worker_may_log(worker))
+	if (worker_may_log(worker, WORKER_LINES_REST))
 		log_event(LOG_WARNING, "cannot accept, pausing", LOG_STR("reason", strerror(error_number)));
 	set_interest(worker, 0);
 	uv_timer_start(&worker->pause, on_pause_over, PAUSE_MS, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probes (bytes that are not TLS, silence, going away) are told at debug; what an operator may want to act on at info or above, a few lines
- * per second and worker. What a peer brings is bounded here and escaped by the log. */
+/* Probes (bytes that are not TLS, silence, going away before the ClientHello was whole) are told at debug; every other failure, which has a
+ * peer and a name to act on, at info or above, a few lines per second and worker. What a peer brings is bounded here and escaped by the log. */
 #include "proxy/conn_log.h"
 
 #include "base/log.h"
@@ -17,7 +17,7 @@
 
 static bool may_tell(const struct conn *conn, enum log_level level)
 {
-	return log_is_on(level) && (level == LOG_DEBUG || worker_may_log(conn->worker));
+	return log_is_on(level) && (level == LOG_DEBUG || worker_may_log(conn->worker, WORKER_LINES_REST));
 }
 
 /* The connection's own fields, then up to four more. Call when may_tell. */
@@ -145,10 +145,26 @@ static const char *describe(const struct conn *conn, int ssl_error, unsigned lon
 	return text != NULL ? text : "no reason given";
 }
 
-/* Limits have lines of their own. */
-static enum log_level level_of(enum counter counter)
+static bool is_decided(const struct conn *conn)
 {
-	return counter == COUNT_FAILED_PROTOCOL || counter == COUNT_FAILED_LIMIT ? LOG_DEBUG : LOG_INFO;
+	return conn->hello.decided || conn->hello.cause != HELLO_CAUSE_NONE;
+}
+
+/* Limits have lines of their own. */
+static enum log_level level_of(const struct conn *conn, enum counter counter)
+{
+	if (counter == COUNT_FAILED_PROTOCOL)
+		return is_decided(conn) ? LOG_INFO : LOG_DEBUG;
+	return counter == COUNT_FAILED_LIMIT ? LOG_DEBUG : LOG_INFO;
+}
+
+static bool may_tell_failure(const struct conn *conn, enum counter counter)
+{
+	enum log_level level = level_of(conn, counter);
+
+	if (level == LOG_DEBUG || counter != COUNT_FAILED_PROTOCOL)
+		return may_tell(conn, level);
+	return log_is_on(level) && worker_may_log(conn->worker, WORKER_LINES_BROKEN_OFF);
 }
 
 static void tell_with_certificate(const struct conn *conn, enum counter counter, const char *reason)
@@ -174,10 +190,10 @@ void conn_log_failure(struct conn *conn, int ssl_error)
 {
 	const char *reason = describe(conn, ssl_error, ERR_peek_last_error());
 	enum counter counter = counter_of(conn);
-	enum log_level level = level_of(counter);
+	enum log_level level = level_of(conn, counter);
 
 	count_failure(conn, counter);
-	if (may_tell(conn, level)) {
+	if (may_tell_failure(conn, counter)) {
 		if (conn->hello.seat.refused != NULL && level == LOG_INFO)
 			tell_with_certificate(conn, counter, reason);
 		else
@@ -204,8 +220,8 @@ void conn_log_timeout(const struct conn *conn)
 	};
 
 	point_count(&conn->point->handshakes_failed);
-	if (may_tell(conn, LOG_DEBUG))
-		TELL(conn, LOG_DEBUG, "TLS handshake timeout", LOG_STR("reason", reasons[conn->state]));
+	if (may_tell_failure(conn, COUNT_FAILED_PROTOCOL))
+		TELL(conn, level_of(conn, COUNT_FAILED_PROTOCOL), "TLS handshake timeout", LOG_STR("reason", reasons[conn->state]));
 }
 
 /* -------------------------------------------------------------------------------------------------------- upstreams */

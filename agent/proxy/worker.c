@@ -58,21 +58,21 @@ void worker_watch_out(struct worker *worker, int fd, struct watch *watch)
 	epoll_ctl(worker->epoll, EPOLL_CTL_MOD, fd, &event);
 }
 
-bool worker_may_log(struct worker *worker)
+bool worker_may_log(struct worker *worker, enum worker_lines lines)
 {
+	struct log_budget *budget = &worker->log_budgets[lines];
 	uint64_t second = worker_now(worker) / 1000;
 
-	if (second != worker->log_second) {
-		if (worker->log_dropped > 0)
-			log_event(LOG_INFO, "log lines dropped", LOG_U64("count", worker->log_dropped));
-		worker->log_second = second;
-		worker->log_count = worker->log_dropped = 0;
+	if (second != budget->second) {
+		if (budget->dropped > 0)
+			log_event(LOG_INFO, "log lines dropped", LOG_U64("count", budget->dropped));
+		*budget = (struct log_budget){.second = second};
 	}
-	if (worker->log_count < LOG_LINES_PER_SECOND) {
-		worker->log_count++;
+	if (budget->count < LOG_LINES_PER_SECOND) {
+		budget->count++;
 		return true;
 	}
-	worker->log_dropped++;
+	budget->dropped++;
 	return false;
 }
 

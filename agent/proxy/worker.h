@@ -50,6 +50,14 @@ struct acceptor;
 /* What goes through the connections, some per turn; each stands at the next one, or is over (NULL). */
 enum walk { WALK_JUDGE, WALK_LIST, WALKS };
 
+/* Lines above debug: a few per second of each sort, so that clients that end in the middle of a handshake hide nothing else. */
+enum worker_lines { WORKER_LINES_BROKEN_OFF, WORKER_LINES_REST, WORKER_LINES };
+
+struct log_budget {
+	uint64_t second;
+	unsigned count, dropped; /* in it */
+};
+
 struct worker {
 	const struct worker_shared *shared;
 	unsigned index;
@@ -84,8 +92,7 @@ struct worker {
 	struct listing_part *listing; /* being filled, and those that wait */
 	bool stopping;
 	uint64_t stop_at; /* loop time at which what still drains is closed */
-	uint64_t log_second;
-	unsigned log_count, log_dropped;
+	struct log_budget log_budgets[WORKER_LINES];
 	struct counters counters;
 	struct agreed agreed;
 	uint8_t buffer[WORKER_BUFFER];
@@ -117,4 +124,4 @@ int worker_watch(struct worker *worker, int fd, bool out, struct watch *watch) M
 void worker_watch_out(struct worker *worker, int fd,
                       struct watch *watch); /* from now on also when it becomes writable */
 void worker_set_deadline(struct worker *worker, struct wheel_item *item, uint64_t due_ms);
-bool worker_may_log(struct worker *worker); /* a few lines per second; tells how many were dropped */
+bool worker_may_log(struct worker *worker, enum worker_lines lines); /* tells how many were dropped */

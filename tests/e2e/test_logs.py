@@ -7,6 +7,7 @@ import re
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -121,9 +122,9 @@ def verifying(place, version, sni):
     assert seen.body is None and "verify error" in seen.text, seen
 
 
-def raw(place, data, end=None):
+def raw(place, data, end=None, port=None):
     """Sends bytes and ends (None: when the agent has); the peer address as the log has it."""
-    with socket.create_connection(("127.0.0.1", place.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port or place.port), timeout=10) as connection:
         name = f"127.0.0.1:{connection.getsockname()[1]}"
         connection.sendall(data)
         if end == "reset":
@@ -154,34 +155,34 @@ def hello():
     return tls.records(tls.client_hello(tls.sni_extension(b"gone.open.test")))
 
 
-# What KrakenD says: probes (name, function of the place that answers which line to look for, the reason there).
+# What KrakenD says: probes (name, function of the place that answers which line to look for, the reason there, the level: info once there was a ClientHello).
 ERRORS = {
     "local error: tls: bad record MAC": [
-        ("unknown CA, 1.2", lambda place: verifying(place, "-tls1_2", "a.wide.test") or {"sni": "a.wide.test"}, "tlsv1 alert unknown ca"),
-        ("unknown CA, 1.3", lambda place: verifying(place, "-tls1_3", "b.wide.test") or {"sni": "b.wide.test"}, "tlsv1 alert unknown ca"),
-        ("GnuTLS", lambda place: gnutls(place, "c.wide.test"), "sslv3 alert bad certificate")],
+        ("unknown CA, 1.2", lambda place: verifying(place, "-tls1_2", "a.wide.test") or {"sni": "a.wide.test"}, "tlsv1 alert unknown ca", "info"),
+        ("unknown CA, 1.3", lambda place: verifying(place, "-tls1_3", "b.wide.test") or {"sni": "b.wide.test"}, "tlsv1 alert unknown ca", "info"),
+        ("GnuTLS", lambda place: gnutls(place, "c.wide.test"), "sslv3 alert bad certificate", "info")],
     "unsupported SSLv2 handshake received": [
-        ("SSL 2.0", lambda place: raw(place, sslv2_hello(b"\0\2")), "unknown protocol"),
-        ("SSL 3.0 in a hello of 2.0", lambda place: raw(place, sslv2_hello(b"\3\0")), "version too low"),
-        ("TLS 1.0 in a hello of 2.0", lambda place: raw(place, sslv2_hello(b"\3\1")), "unsupported protocol")],
+        ("SSL 2.0", lambda place: raw(place, sslv2_hello(b"\0\2")), "unknown protocol", "info"),
+        ("SSL 3.0 in a hello of 2.0", lambda place: raw(place, sslv2_hello(b"\3\0")), "version too low", "info"),
+        ("TLS 1.0 in a hello of 2.0", lambda place: raw(place, sslv2_hello(b"\3\1")), "unsupported protocol", "info")],
     "first record does not look like a TLS handshake": [
-        ("HTTP", lambda place: raw(place, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "http request"),
-        ("SSH", lambda place: raw(place, b"SSH-2.0-OpenSSH_9.2\r\n"), "wrong version number"),
-        ("zeros", lambda place: raw(place, bytes(100)), "wrong version number")],
+        ("HTTP", lambda place: raw(place, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "http request", "debug"),
+        ("SSH", lambda place: raw(place, b"SSH-2.0-OpenSSH_9.2\r\n"), "wrong version number", "debug"),
+        ("zeros", lambda place: raw(place, bytes(100)), "wrong version number", "debug")],
     "client offered only unsupported versions": [
-        ("1.2", lambda place: refused(place, "d.open.test", 70, "-tls1_2"), "unsupported protocol"),
-        ("1.1", lambda place: refused(place, "e.open.test", 70, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"), "unsupported protocol")],
+        ("1.2", lambda place: refused(place, "d.open.test", 70, "-tls1_2"), "unsupported protocol", "info"),
+        ("1.1", lambda place: refused(place, "e.open.test", 70, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"), "unsupported protocol", "info")],
     "no cipher suite supported by both client and server": [
-        ("1.2", lambda place: refused(place, "f.wide.test", 40, "-tls1_2", "-cipher", "AES128-SHA"), "no shared cipher"),
-        ("1.3", lambda place: raw(place, tls.records(tls.client_hello(tls.sni_extension(b"g.open.test"), suites=b"\x13\x05"))), "no shared cipher")],
+        ("1.2", lambda place: refused(place, "f.wide.test", 40, "-tls1_2", "-cipher", "AES128-SHA"), "no shared cipher", "info"),
+        ("1.3", lambda place: raw(place, tls.records(tls.client_hello(tls.sni_extension(b"g.open.test"), suites=b"\x13\x05"))), "no shared cipher", "info")],
     "no ECDHE curve supported by both client and server": [
-        ("1.2", lambda place: refused(place, "h.wide.test", 40, "-tls1_2", "-groups", "X25519"), "no shared cipher"),
-        ("1.3", lambda place: refused(place, "i.wide.test", 40, "-tls1_3", "-groups", "X25519"), "no suitable key share")],
+        ("1.2", lambda place: refused(place, "h.wide.test", 40, "-tls1_2", "-groups", "X25519"), "no shared cipher", "info"),
+        ("1.3", lambda place: refused(place, "i.wide.test", 40, "-tls1_3", "-groups", "X25519"), "no suitable key share", "info")],
     "EOF": [
-        ("two bytes", lambda place: raw(place, b"\x16\3", "fin"), "the client went away"),
-        ("half a hello", lambda place: raw(place, hello()[:60], "fin"), "the client went away"),
-        ("a hello, no more", lambda place: raw(place, hello(), "fin"), "the client went away"),
-        ("a reset", lambda place: raw(place, hello()[:60], "reset"), "the client went away")],
+        ("two bytes", lambda place: raw(place, b"\x16\3", "fin"), "the client went away", "debug"),
+        ("half a hello", lambda place: raw(place, hello()[:60], "fin"), "the client went away", "debug"),
+        ("a hello, no more", lambda place: raw(place, hello(), "fin"), "the client went away", "info"),
+        ("a reset", lambda place: raw(place, hello()[:60], "reset"), "the client went away", "debug")],
 }
 
 
@@ -195,11 +196,11 @@ def gnutls(place, sni):
 
 @pytest.mark.parametrize("says,name", [(says, probe[0]) for says, probes in ERRORS.items() for probe in probes])
 def test_common_errors(place, says, name):
-    """Each is forced; the reason in the log is the one on the page, the cause there and in the metrics is `protocol`, and it is told at debug."""
-    _, probe, reason = next(row for row in ERRORS[says] if row[0] == name)
+    """Each is forced; the reason in the log is the one on the page, the cause there and in the metrics is `protocol`."""
+    _, probe, reason, level = next(row for row in ERRORS[says] if row[0] == name)
     before = place.failures()
     told = place.line("TLS handshake failed", **probe(place))
-    assert (told["reason"], told["cause"], told["level"]) == (reason, "protocol", "debug"), told
+    assert (told["reason"], told["cause"], told["level"]) == (reason, "protocol", level), told
     place.failed_once("protocol", before)
 
 
@@ -207,7 +208,7 @@ def test_common_errors_of_the_page():
     """The page has these rows and in each these reasons, neither more nor less."""
     rows = re.findall(r"^\| `([^`]+)`[^|]*\| (`reason=[^|]*) \|", PAGE.read_text(encoding="utf-8"), re.M)
     assert {says: set(re.findall(r'"([^"]+)"', told)) for says, told in rows} == {
-        says: {reason for _, _, reason in probes} for says, probes in ERRORS.items()}
+        says: {reason for _, _, reason, _ in probes} for says, probes in ERRORS.items()}
 
 
 # Failures that an operator may want to act on. -------------------------------------------------------------------------
@@ -244,6 +245,40 @@ def test_client_certificates(place, version):
     told = place.line("TLS handshake failed", sni=f"none{digit}.closed.test")
     assert told["cause"] == "client_certificate" and "unverified_sha256" not in told, told
     place.failed_once("client_certificate", before)
+
+
+def test_timeout(place):
+    """Of whom has said which name it wants: told above debug, as any failed handshake; of whom has not: at debug."""
+    port = free_port()
+    place.api.apply(put=[("tls_options", "hasty", {"handshake_timeout": 0.3}), ("listeners", "hasty", {
+        "bind": f"127.0.0.1:{port}", "upstream": "web", "tls_options": "hasty", "selector": {"log": "kv"}})], wait="acked", timeout=30).expect(200)
+    for data, level in ((tls.records(tls.client_hello(tls.sni_extension(b"late.hasty.test"))), "info"), (b"\x16\3", "debug")):
+        told = place.line("TLS handshake timeout", **raw(place, data, port=port))
+        assert (told["level"], told["sni"], told["reason"]) == (level, "late.hasty.test" if level == "info" else "", "not finished in time"), told
+
+
+def test_lines_per_second_are_bounded(place, world):
+    """A flood of handshakes that are broken off costs ten lines a second and worker, says how many more there were, and hides nothing else."""
+    agent = world.agent(place.controlplane, "--workers", "1", name="one", labels={"log": "one"})
+    port = free_port()
+    place.api.put_acked("/v1/listeners/one", {"bind": f"127.0.0.1:{port}", "upstream": "web", "selector": {"log": "one"}})
+    began, count = time.monotonic(), 300
+    for _ in range(count):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(hello())
+            connection.recv(1)
+    assert tls.s_client(port, sni="amid.closed.test").body is None
+    seconds = int(time.monotonic() - began) + 2
+    assert eventually(lambda: agent.daemon.lines("amid.closed.test"), "the refusal is told all the same")
+    told = agent.daemon.lines("gone.open.test")
+    assert 0 < len(told) <= 10 * seconds < count and all(fields(line)["cause"] == "protocol" for line in told), len(told)
+    time.sleep(1.1)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(hello())
+        connection.recv(1)
+    eventually(lambda: sum(int(fields(line)["count"]) for line in agent.daemon.lines("log lines dropped")) == count + 1 - len(agent.daemon.lines(
+        "gone.open.test")), "those not told are counted")
+    assert f'{{cause="protocol"}} {count + 1}' in agent.metrics()
 
 
 HOSTILE = [  # CN, and how RFC 4514 writes it
@@ -283,7 +318,7 @@ def json_lines(place, needle=""):
 
 
 def test_json(place):
-    """The same fields; numbers are numbers; below the level nothing is told, not even of failures that an operator can't act on."""
+    """The same fields; numbers are numbers; below the level nothing is told, nor of what never became a ClientHello."""
     seen = tls.s_client(place.json_port, sni="no.open.test")
     assert seen.alert == 49
     told = eventually(lambda: json_lines(place, "no.open.test"), "the refusal is told")[0]
@@ -291,11 +326,14 @@ def test_json(place):
     assert (told["level"], told["msg"], told["cause"], told["sni"]) == ("info", "TLS handshake failed", "rejected", "no.open.test")
     assert isinstance(told["conn"], int) and told["listener"] == f"127.0.0.1:{place.json_port}"
     assert tls.s_client(place.json_port, sni="fine.open.test").body == "backend"
+    probe = raw(place, b"GET / HTTP/1.1\r\n\r\n", port=place.json_port)
     assert tls.s_client(place.json_port, "-tls1_2", sni="old.open.test").alert == 70
+    told = eventually(lambda: json_lines(place, "old.open.test"), "so is what failed by the protocol")[0]
+    assert (told["level"], told["cause"], told["reason"]) == ("info", "protocol", "unsupported protocol")
     assert tls.s_client(place.json_port, sni="far.open.test").alert == 49
     eventually(lambda: json_lines(place, "far.open.test"), "the later refusal is told")
     everything = json_lines(place)
-    assert not [row for row in everything if row.get("sni") in ("fine.open.test", "old.open.test") or row["level"] == "debug"]
+    assert not [row for row in everything if row.get("sni") == "fine.open.test" or row.get("peer") == probe["peer"] or row["level"] == "debug"]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["time"]) for row in everything)
 
 
