@@ -11,7 +11,6 @@
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 5000
 #define WORKERS_MAX 256
-#define MAX_CONNECTIONS 10000
 #define HANDSHAKE_TIMEOUT_MS 10000
 
 enum spot_state { SPOT_WANTED, SPOT_BOUND, SPOT_RETIRING };
@@ -286,7 +285,7 @@ static void spot_take_limits(struct spot *spot, const struct snapshot *snapshot,
 	const Tlsplane__Listener *body = view->body;
 	struct ranges *senders;
 
-	spot->max_connections = view->max_connections > 0 ? view->max_connections : MAX_CONNECTIONS;
+	spot->max_connections = view->max_connections;
 	spot->max_handshakes = body->has_max_handshakes ? body->max_handshakes : 0;
 	spot->handshakes_per_second = body->has_handshakes_per_second ? body->handshakes_per_second : 0;
 	spot->handshake_timeout_ms = options != NULL ? options->handshake_timeout_ms : HANDSHAKE_TIMEOUT_MS;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listeners by address, with what they refer to. They are few, and their neighbours change under them: the array is
  * made anew with each set of views. */
+#include "model/effective.h"
 #include "snapshot/refuse.h"
 #include "snapshot/views.h"
 
@@ -8,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MAX_CONNECTIONS 10000
 
 /* One spelling per address: it is the key of a socket. */
 int listener_format_address(const Tlsplane__Listener *body, char address[LISTENER_ADDRESS_MAX])
@@ -52,7 +51,7 @@ static int add_listener(void *value, void *context)
 	    .body = body,
 	    .options = options != NULL ? (struct options_view *)(uintptr_t)&options->view : NULL,
 	    .upstream = upstream != NULL ? upstream->view.upstream : NULL,
-	    .max_connections = body->has_max_connections ? body->max_connections : MAX_CONNECTIONS,
+	    .max_connections = effective_max_connections(body),
 	};
 	return 0;
 }

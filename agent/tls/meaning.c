@@ -2,6 +2,7 @@
 #include "tls/meaning.h"
 
 #include "crypto/crypto.h"
+#include "model/effective.h"
 
 #include <openssl/ssl.h>
 #include <string.h>
@@ -94,7 +95,7 @@ int meaning_read(const Tlsplane__TlsOptions *options, struct meaning *meaning, s
 		r = read_groups(options, meaning, err);
 	if (r == 0)
 		r = read_alpn(options, meaning, err);
-	meaning->server_preference = !options->has_prefer_server_ciphers || options->prefer_server_ciphers;
+	meaning->server_preference = effective_prefer_server_ciphers(options);
 	return r;
 }
 

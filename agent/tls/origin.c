@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "crypto/crypto.h"
 #include "model/body.h"
+#include "model/effective.h"
 #include "tls/anchors.h"
 #include "tls/meaning.h"
 #include "tls/origin_impl.h"
@@ -13,8 +14,6 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TIMEOUT_MS_DEFAULT 10000
 
 DEFINE_CLEANUP(SSL_CTX, SSL_CTX_free);
 
@@ -36,8 +35,8 @@ static int read_meaning(const Tlsplane__UpstreamTls *body, struct meaning *ret, 
 	Tlsplane__TlsOptions options = TLSPLANE__TLS_OPTIONS__INIT;
 
 	options.has_min_version = options.has_max_version = 1;
-	options.min_version = body->has_min_version ? body->min_version : TLS1_2_VERSION;
-	options.max_version = body->has_max_version ? body->max_version : TLS1_3_VERSION;
+	options.min_version = effective_origin_min_version(body);
+	options.max_version = effective_origin_max_version(body);
 	options.n_cipher_suites = body->n_cipher_suites;
 	options.cipher_suites = body->cipher_suites;
 	options.n_curve_preferences = body->n_curve_preferences;
@@ -64,7 +63,6 @@ static int fill_store(struct origin_profile *profile, const Tlsplane__UpstreamTl
                       struct error *err)
 {
 	X509_STORE *store = SSL_CTX_get_cert_store(profile->ctx);
-	bool wants_system = body->has_system_ca ? body->system_ca : body->n_ca == 0 && body->ca_bundle == NULL;
 	int r = 0;
 
 	if (body->ca_bundle != NULL && bundle == NULL)
@@ -75,7 +73,7 @@ static int fill_store(struct origin_profile *profile, const Tlsplane__UpstreamTl
 		r = add_bundle(profile, bundle, store, err);
 	if (r < 0)
 		return error_prefix(err, r, "%s", bundle != NULL ? "/ca_bundle" : "/ca");
-	if (!wants_system || !origin_checks_chain(profile))
+	if (!effective_origin_system_ca(body) || !origin_checks_chain(profile))
 		return 0;
 	r = anchors_add_system(store, profile->system_ca_file, &profile->problem);
 	atomic_init(&profile->is_broken, r == E_UNAVAILABLE);
@@ -84,7 +82,7 @@ static int fill_store(struct origin_profile *profile, const Tlsplane__UpstreamTl
 
 static int build_context(struct origin_profile *profile, const struct meaning *meaning, struct error *err)
 {
-	bool reuse = !profile->body->has_session_reuse || profile->body->session_reuse;
+	bool reuse = effective_origin_session_reuse(profile->body);
 	int r;
 
 	profile->ctx = SSL_CTX_new(TLS_client_method());
@@ -180,7 +178,7 @@ struct origin_profile *origin_profile_unref(struct origin_profile *profile)
 
 uint32_t origin_profile_timeout_ms(const struct origin_profile *profile)
 {
-	return profile->body->has_handshake_timeout_ms ? profile->body->handshake_timeout_ms : TIMEOUT_MS_DEFAULT;
+	return effective_origin_handshake_timeout_ms(profile->body);
 }
 
 const char *origin_profile_problem(const struct origin_profile *profile)

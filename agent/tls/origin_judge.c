@@ -8,6 +8,7 @@
  * Names stand in subjectAltName alone; a wildcard is a whole left-most label (RFC 9525 6.3). */
 #include "crypto/cert.h"
 #include "crypto/crypto.h"
+#include "model/effective.h"
 #include "model/peer.h"
 #include "tls/anchors.h"
 #include "tls/origin_impl.h"
@@ -18,7 +19,6 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-#define DEPTH_DEFAULT 9
 #define NAME_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
 struct verdict {
@@ -37,7 +37,7 @@ static bool put_rules(const struct origin_profile *profile, X509_STORE_CTX *ctx)
 	const Tlsplane__UpstreamTls *body = profile->body;
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
 
-	X509_VERIFY_PARAM_set_depth(param, (int)(body->has_depth ? body->depth : DEPTH_DEFAULT));
+	X509_VERIFY_PARAM_set_depth(param, (int)effective_origin_depth(body));
 	if (body->has_allow_stale_crls && body->allow_stale_crls)
 		X509_STORE_CTX_set_verify_cb(ctx, anchors_let_stale_crls_pass);
 	return X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER) == 1 &&

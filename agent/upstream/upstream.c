@@ -11,6 +11,7 @@
 #include "upstream/upstream.h"
 
 #include "base/log.h"
+#include "model/effective.h"
 #include "upstream/upstream_impl.h"
 
 #include <assert.h>
@@ -20,9 +21,6 @@
 
 #define REFRESH_MS 30000
 #define RETRY_MIN_MS 1000
-#define CONNECT_TIMEOUT_MS 5000
-#define MAX_FAILS 3
-#define FAIL_TIMEOUT_MS 10000
 
 struct question {
 	uv_getaddrinfo_t request;
@@ -303,9 +301,9 @@ static void upstream_set_times(struct upstream *upstream, const Tlsplane__Upstre
 {
 	struct health_rules *rules = &upstream->rules;
 
-	upstream->connect_timeout_ms = body->has_connect_timeout_ms ? body->connect_timeout_ms : CONNECT_TIMEOUT_MS;
-	rules->max_fails = body->has_max_fails ? body->max_fails : MAX_FAILS;
-	rules->timeout_ms = body->has_fail_timeout_ms ? body->fail_timeout_ms : FAIL_TIMEOUT_MS;
+	upstream->connect_timeout_ms = effective_connect_timeout_ms(body);
+	rules->max_fails = effective_max_fails(body);
+	rules->timeout_ms = effective_fail_timeout_ms(body);
 	rules->probe_ms =
 	    rules->timeout_ms > upstream->connect_timeout_ms ? rules->timeout_ms : upstream->connect_timeout_ms;
 }

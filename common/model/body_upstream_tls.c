@@ -3,6 +3,7 @@
  * in silence would be laxer than what was written (names, allow), and a warning where it does no harm (anchors). */
 #include "model/address.h"
 #include "model/body_tls.h"
+#include "model/effective.h"
 #include "model/name.h"
 #include "model/rule_fields.h"
 
@@ -137,8 +138,8 @@ static void find_negotiated(const Tlsplane__UpstreamTls *tls, struct findings *f
 {
 	const struct body_crypto crypto = {
 		.min_version_unset = 0x0303,
-		.min_version = tls->has_min_version ? tls->min_version : 0x0303,
-		.max_version = tls->has_max_version ? tls->max_version : 0x0304,
+		.min_version = effective_origin_min_version(tls),
+		.max_version = effective_origin_max_version(tls),
 		.cipher_suites = tls->cipher_suites,
 		.n_cipher_suites = tls->n_cipher_suites,
 		.curve_preferences = tls->curve_preferences,

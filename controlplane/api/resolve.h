@@ -45,3 +45,6 @@ json_t *resolve_render_certificate(const struct resolve_handshake *handshake, st
 json_t *resolve_render_options(const struct resolve_handshake *handshake);
 json_t *resolve_render_client(const struct resolve_handshake *handshake);
 json_t *resolve_render_upstream(const struct resolve_handshake *handshake);
+/* As in force; of codes and ids that are known. */
+json_t *resolve_render_suites(const uint32_t *codes, size_t codes_len, uint32_t min, uint32_t max);
+json_t *resolve_render_groups(const uint32_t *ids, size_t ids_len);

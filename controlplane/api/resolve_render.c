@@ -5,15 +5,10 @@
 #include "api/resolve.h"
 
 #include "crypto/crypto.h"
+#include "model/effective.h"
+#include "model/suites.h"
 
 #include <string.h>
-
-/* What absent fields mean, as channel.proto says. */
-#define UPSTREAM_TLS_TIMEOUT_S 10
-#define CONNECT_TIMEOUT_MS 5000
-#define FAIL_TIMEOUT_MS 10000
-#define MAX_FAILS 3
-#define MAX_CONNECTIONS 10000
 
 const char *resolve_level_word(enum decide_level level)
 {
@@ -102,7 +97,7 @@ json_t *resolve_render_limits(const struct decide_listener *listener)
 	if (document == NULL)
 		return NULL;
 	answer = json_pack("{s:I, s:O?, s:O?, s:O?}", "max_connections",
-	                   (json_int_t)(body->has_max_connections ? body->max_connections : MAX_CONNECTIONS), "max_handshakes",
+	                   (json_int_t)effective_max_connections(body), "max_handshakes",
 	                   json_object_get(document, "max_handshakes"), "handshakes_per_second",
 	                   json_object_get(document, "handshakes_per_second"), "accept_proxy_protocol",
 	                   json_object_get(document, "accept_proxy_protocol"));
@@ -238,6 +233,17 @@ static int put(json_t *document, const char *key, json_t *part)
 	return json_object_set_new(document, key, part) == 0 ? 0 : E_NOMEM;
 }
 
+static int put_parameters(json_t *document, const Tlsplane__UpstreamTls *tls)
+{
+	uint32_t min = effective_origin_min_version(tls), max = effective_origin_max_version(tls);
+	int r = put(document, "min_version", json_string(version_name(min)));
+
+	r |= put(document, "max_version", json_string(version_name(max)));
+	r |= put(document, "cipher_suites", resolve_render_suites(tls->cipher_suites, tls->n_cipher_suites, min, max));
+	r |= put(document, "curve_preferences", resolve_render_groups(tls->curve_preferences, tls->n_curve_preferences));
+	return r;
+}
+
 /* Fills in what the object leaves out; the certificates of `ca` are counted, not repeated. */
 static int fill_upstream_tls(const struct resolve_handshake *handshake, json_t *tls)
 {
@@ -251,15 +257,13 @@ static int fill_upstream_tls(const struct resolve_handshake *handshake, json_t *
 	r |= put(tls, "verified_name", render_verified_name(handshake, body));
 	r |= put(tls, "verify", json_string(word_of(tls, "verify", "ENFORCED")));
 	r |= put(tls, "properties", json_string(word_of(tls, "properties", "ALL")));
-	r |= put(tls, "min_version", json_string(word_of(tls, "min_version", "TLSv1.2")));
-	r |= put(tls, "max_version", json_string(word_of(tls, "max_version", "TLSv1.3")));
+	r |= put_parameters(tls, body);
 	r |= put(tls, "ca_certificates", json_integer((json_int_t)body->n_ca));
-	if (json_object_get(tls, "system_ca") == NULL)
-		r |= put(tls, "system_ca", json_boolean(body->n_ca == 0 && body->ca_bundle == NULL));
-	if (json_object_get(tls, "session_reuse") == NULL)
-		r |= put(tls, "session_reuse", json_true());
-	if (json_object_get(tls, "handshake_timeout") == NULL)
-		r |= put(tls, "handshake_timeout", json_integer(UPSTREAM_TLS_TIMEOUT_S));
+	r |= put(tls, "system_ca", json_boolean(effective_origin_system_ca(body)));
+	r |= put(tls, "depth", json_integer(effective_origin_depth(body)));
+	r |= put(tls, "stale_crls", json_string(word_of(tls, "stale_crls", "refuse")));
+	r |= put(tls, "session_reuse", json_boolean(effective_origin_session_reuse(body)));
+	r |= put(tls, "handshake_timeout", json_real(effective_origin_handshake_timeout_ms(body) / 1000.0));
 	json_object_del(tls, "ca");
 	json_object_del(tls, "desc");
 	json_object_del(tls, "labels");
@@ -296,9 +300,9 @@ json_t *resolve_render_upstream(const struct resolve_handshake *handshake)
 	answer = json_pack("{s:s, s:s, s:O?, s:f, s:I, s:f, s:s, s:o}", "id", upstream->id, "from",
 	                   resolve_from_word(handshake->decision.upstream_from), "nodes",
 	                   json_object_get(document, "nodes"), "connect_timeout",
-	                   (body->has_connect_timeout_ms ? body->connect_timeout_ms : CONNECT_TIMEOUT_MS) / 1000.0, "max_fails",
-	                   (json_int_t)(body->has_max_fails ? body->max_fails : MAX_FAILS), "fail_timeout",
-	                   (body->has_fail_timeout_ms ? body->fail_timeout_ms : FAIL_TIMEOUT_MS) / 1000.0, "send_proxy_protocol",
+	                   effective_connect_timeout_ms(body) / 1000.0, "max_fails",
+	                   (json_int_t)effective_max_fails(body), "fail_timeout",
+	                   effective_fail_timeout_ms(body) / 1000.0, "send_proxy_protocol",
 	                   version < ARRAY_LEN(sent) ? sent[version] : "off", "tls", render_upstream_tls(handshake));
 	json_decref(document);
 	return answer;

@@ -3,6 +3,7 @@
 #include "api/resolve.h"
 
 #include "crypto/cert.h"
+#include "model/effective.h"
 #include "model/suites.h"
 
 #include <stdlib.h>
@@ -54,14 +55,10 @@ static bool is_narrowed(const struct decision *decision)
 	return decision->min != options->min_version || decision->max != options->max_version;
 }
 
-/* Those of the versions that are left; of all of the options' when none is. */
-static json_t *render_suites(const struct decision *decision)
+json_t *resolve_render_suites(const uint32_t *codes, size_t codes_len, uint32_t min, uint32_t max)
 {
 	const struct suite *suites[SUITES_IN_FORCE_MAX];
-	const Tlsplane__TlsOptions *options = decision->options.body;
-	bool has_range = decision->min != 0;
-	uint32_t min = has_range ? decision->min : options->min_version, max = has_range ? decision->max : options->max_version;
-	size_t count = suites_in_force(options->cipher_suites, options->n_cipher_suites, min, max, suites);
+	size_t count = suites_in_force(codes, codes_len, min, max, suites);
 	json_t *names = json_array();
 
 	for (size_t i = 0; i < count && names != NULL; i++)
@@ -70,10 +67,10 @@ static json_t *render_suites(const struct decision *decision)
 	return names;
 }
 
-static json_t *render_groups(const Tlsplane__TlsOptions *options)
+json_t *resolve_render_groups(const uint32_t *ids, size_t ids_len)
 {
 	const struct group *groups[SUITES_IN_FORCE_MAX];
-	size_t count = groups_in_force(options->curve_preferences, options->n_curve_preferences, groups);
+	size_t count = groups_in_force(ids, ids_len, groups);
 	json_t *names = json_array();
 
 	for (size_t i = 0; i < count && names != NULL; i++)
@@ -81,11 +78,21 @@ static json_t *render_groups(const Tlsplane__TlsOptions *options)
 	return names;
 }
 
-/* Of limits and protocols what the options say themselves, and null for what they leave out; suites and groups as they are in force. */
+/* Those of the versions that are left; of all of the options' when none is. */
+static json_t *render_suites(const struct decision *decision)
+{
+	const Tlsplane__TlsOptions *options = decision->options.body;
+	bool has_range = decision->min != 0;
+
+	return resolve_render_suites(options->cipher_suites, options->n_cipher_suites, has_range ? decision->min : options->min_version,
+	                             has_range ? decision->max : options->max_version);
+}
+
+/* Of limits and protocols what the options say themselves, and null for what they leave out; all else as it is in force. */
 static int copy_words(json_t *document, const struct decision *decision, json_t *answer)
 {
-	static const char *const keys[] = {"alpn_protocols", "prefer_server_ciphers", "max_handshakes",
-	                                   "handshakes_per_second"};
+	static const char *const keys[] = {"alpn_protocols", "max_handshakes", "handshakes_per_second"};
+	const Tlsplane__TlsOptions *options = decision->options.body;
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		json_t *word = json_object_get(document, keys[i]);
@@ -94,7 +101,10 @@ static int copy_words(json_t *document, const struct decision *decision, json_t 
 			return E_NOMEM;
 	}
 	return json_object_set_new(answer, "cipher_suites", render_suites(decision)) < 0 ||
-	               json_object_set_new(answer, "curve_preferences", render_groups(decision->options.body)) < 0
+	               json_object_set_new(answer, "curve_preferences",
+	                                   resolve_render_groups(options->curve_preferences, options->n_curve_preferences)) < 0 ||
+	               json_object_set_new(answer, "prefer_server_ciphers",
+	                                   json_boolean(effective_prefer_server_ciphers(options))) < 0
 	           ? E_NOMEM
 	           : 0;
 }

@@ -342,6 +342,16 @@ def test_upstream_tls(place):
         assert (part["from"], part["nodes"], part["send_proxy_protocol"]) == ("route", {"origin.test:443": 2}, "v2")
         assert (part["tls"]["id"], part["tls"]["from"], part["tls"]["verify"]) == (None, "builtin", "ENFORCED")
         assert part["tls"]["sni"] == {"policy": "host", "name": None} and part["tls"]["system_ca"] is True
+        left_out = {"properties": "ALL", "min_version": "TLSv1.2", "max_version": "TLSv1.3", "depth": 9, "stale_crls": "refuse", "session_reuse": True, "handshake_timeout": 10,
+                    "curve_preferences": ["x25519", "secp256r1", "secp384r1", "secp521r1"]}
+        assert {key: part["tls"][key] for key in left_out} == left_out and len(part["tls"]["cipher_suites"]) == 9, part
+        assert (part["connect_timeout"], part["max_fails"], part["fail_timeout"]) == (5, 3, 10)
+        written = {"min_version": "TLSv1.3", "max_version": "TLSv1.3", "depth": 0, "stale_crls": "accept", "session_reuse": False, "handshake_timeout": 2.5,
+                   "curve_preferences": ["secp384r1"], "cipher_suites": ["TLS_AES_256_GCM_SHA384"], "system_ca": True}
+        place.api.put("/v1/upstream_tls/origins", written).expect(200)
+        part = place.resolve("main", "named.test").json["upstream"]["tls"]
+        assert {key: part[key] for key in written} == written, part
+        place.api.put("/v1/upstream_tls/origins", rows[0][2]).expect(200)
         part = place.resolve("main", "named.test").json["upstream"]["tls"]
         assert (part["id"], part["from"], part["verify"]) == ("origins", "route", "PERMISSIVE")
         assert part["sni"] == {"policy": "inbound", "name": "named.test"}
