@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Probes (bytes that are not TLS, silence, going away before the ClientHello was whole) are told at debug; every other failure, which has a
- * peer and a name to act on, at info or above, a few lines per second and worker. What a peer brings is bounded here and escaped by the log. */
+/* Probes (bytes that are not TLS, silence, going away before the ClientHello was whole) are told at debug; every other failure,
+ * which has a peer and a name to act on, at info or above, a few lines per second and worker. What a peer brings is bounded here
+ * and escaped by the log. */
 #include "proxy/conn_log.h"
 
 #include "base/log.h"
@@ -136,7 +137,7 @@ static const char *describe(const struct conn *conn, int ssl_error, unsigned lon
 	if (conn->hello.cause != HELLO_CAUSE_NONE)
 		return conn->hello.context->error.text;
 	if (conn->hello.seat.cause != SEAT_CAUSE_NONE)
-		return conn->hello.seat.why;
+		return conn->hello.seat.why != NULL ? conn->hello.seat.why : "out of memory";
 	/* A reset or an early end; OpenSSL calls the latter an error of the protocol once it has begun to read a message. */
 	if ((ssl_error == SSL_ERROR_SYSCALL && queued == 0) || ERR_GET_REASON(queued) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return "the client went away";

@@ -45,6 +45,15 @@ json_t *resolve_render_certificate(const struct resolve_handshake *handshake, st
 json_t *resolve_render_options(const struct resolve_handshake *handshake);
 json_t *resolve_render_client(const struct resolve_handshake *handshake);
 json_t *resolve_render_upstream(const struct resolve_handshake *handshake);
+/* [{id, from, why}]: who also names one, and is passed over. */
+json_t *resolve_options_overruled(const struct decision *decision);
+json_t *resolve_upstream_overruled(const struct decision *decision);
+json_t *resolve_upstream_tls_overruled(const struct decision *decision);
+const char *resolve_options_reason(enum decide_from from);
+const char *resolve_upstream_reason(const struct decision *decision);
+const char *resolve_upstream_tls_reason(enum decide_from from);
+const char *resolve_client_reason(const struct decision *decision);
+
 /* As in force; of codes and ids that are known. */
 json_t *resolve_render_suites(const uint32_t *codes, size_t codes_len, uint32_t min, uint32_t max);
 json_t *resolve_render_groups(const uint32_t *ids, size_t ids_len);

@@ -36,6 +36,13 @@ json_t *resolve_document_of(const struct view_object *object)
 	return object != NULL && object->body != NULL ? resource_render_input(&object->row.state, &err) : json_object();
 }
 
+static const char *word_of(json_t *document, const char *key, const char *absent)
+{
+	const char *word = json_string_value(json_object_get(document, key));
+
+	return word != NULL ? word : absent;
+}
+
 /* Route ----------------------------------------------------------------------------------------------------------- */
 
 static const char *route_reason(enum decide_level level)
@@ -79,8 +86,8 @@ json_t *resolve_render_route(const struct resolve_handshake *handshake, struct r
 		return NULL;
 	}
 	answer =
-	    json_pack("{s:s, s:s, s:s, s:s, s:O?, s:O?, s:o, s:o, s:I}", "id", route->id, "level", level, "pattern",
-	              contest->key, "reason", reason, "mode", json_object_get(document, "mode"), "listeners",
+	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:O?, s:o, s:o, s:I}", "id", route->id, "level", level, "pattern",
+	              contest->key, "reason", reason, "mode", word_of(document, "mode", "terminate"), "listeners",
 	              json_object_get(document, "listeners"), "allow_clients", render_allow_clients(handshake, document),
 	              "losers", losers, "more_losers", (json_int_t)contest->more);
 	json_decref(document);
@@ -221,13 +228,6 @@ static json_t *render_verified_name(const struct resolve_handshake *handshake, c
 	return json_pack("{s:s, s:s?}", "policy", "sni", "name", name_by(handshake, tls->sni_policy, tls->server_name));
 }
 
-static const char *word_of(json_t *document, const char *key, const char *absent)
-{
-	const char *word = json_string_value(json_object_get(document, key));
-
-	return word != NULL ? word : absent;
-}
-
 static int put(json_t *document, const char *key, json_t *part)
 {
 	return json_object_set_new(document, key, part) == 0 ? 0 : E_NOMEM;
@@ -253,6 +253,8 @@ static int fill_upstream_tls(const struct resolve_handshake *handshake, json_t *
 	int r = put(tls, "id", decision->upstream_tls.id != NULL ? json_string(decision->upstream_tls.id) : json_null());
 
 	r |= put(tls, "from", json_string(resolve_from_word(decision->upstream_tls_from)));
+	r |= put(tls, "reason", json_string(resolve_upstream_tls_reason(decision->upstream_tls_from)));
+	r |= put(tls, "losers", resolve_upstream_tls_overruled(decision));
 	r |= put(tls, "sni", render_sni(handshake, body));
 	r |= put(tls, "verified_name", render_verified_name(handshake, body));
 	r |= put(tls, "verify", json_string(word_of(tls, "verify", "ENFORCED")));
@@ -297,8 +299,10 @@ json_t *resolve_render_upstream(const struct resolve_handshake *handshake)
 
 	if (document == NULL)
 		return NULL;
-	answer = json_pack("{s:s, s:s, s:O?, s:f, s:I, s:f, s:s, s:o}", "id", upstream->id, "from",
-	                   resolve_from_word(handshake->decision.upstream_from), "nodes",
+	answer = json_pack("{s:s, s:s, s:s, s:o, s:O?, s:f, s:I, s:f, s:s, s:o}", "id", upstream->id, "from",
+	                   resolve_from_word(handshake->decision.upstream_from), "reason",
+	                   resolve_upstream_reason(&handshake->decision), "losers",
+	                   resolve_upstream_overruled(&handshake->decision), "nodes",
 	                   json_object_get(document, "nodes"), "connect_timeout",
 	                   effective_connect_timeout_ms(body) / 1000.0, "max_fails",
 	                   (json_int_t)effective_max_fails(body), "fail_timeout",

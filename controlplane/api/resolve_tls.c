@@ -26,20 +26,6 @@ static json_t *render_tickets(const Tlsplane__TlsOptions *options)
 	                 (json_int_t)tickets.lifetime_s);
 }
 
-static const char *options_reason(enum decide_from from)
-{
-	switch (from) {
-	case DECIDE_FROM_SSL:
-		return "the SSL object names them";
-	case DECIDE_FROM_ROUTE:
-		return "the route names them, and the SSL object none";
-	case DECIDE_FROM_LISTENER:
-		return "the listener names them, and neither the SSL object nor the route any";
-	default:
-		return "nothing names any: the object \"default\" if it is there, else \"modern\"";
-	}
-}
-
 static json_t *render_base(const struct decision *decision)
 {
 	const Tlsplane__TlsOptions *base = decision->base.body;
@@ -116,13 +102,13 @@ json_t *resolve_render_options(const struct resolve_handshake *handshake)
 	bool has_range = decision->min != 0; /* else the decision ended before, or none is left */
 	json_t *document = resolve_document_of(decision->options.handle), *answer;
 
-	answer = json_pack("{s:s, s:s, s:s, s:o, s:o, s:s*, s:o, s:f, s:o}", "id", decision->options.id, "from",
-	                   resolve_from_word(decision->options_from), "reason", options_reason(decision->options_from),
+	answer = json_pack("{s:s, s:s, s:s, s:o, s:o, s:s*, s:o, s:f, s:o, s:o}", "id", decision->options.id, "from",
+	                   resolve_from_word(decision->options_from), "reason", resolve_options_reason(decision->options_from),
 	                   "min_version", word_or_null(has_range ? version_name(decision->min) : NULL), "max_version",
 	                   word_or_null(has_range ? version_name(decision->max) : NULL), "narrowed_by",
 	                   has_range && is_narrowed(decision) ? "ssl_protocols" : NULL, "session_tickets",
 	                   render_tickets(options), "handshake_timeout", decide_handshake_timeout_ms_of(options) / 1000.0,
-	                   "base", render_base(decision));
+	                   "base", render_base(decision), "losers", resolve_options_overruled(decision));
 	if (document == NULL || answer == NULL || copy_words(document, decision, answer) < 0) {
 		json_decref(answer);
 		answer = NULL;
@@ -198,6 +184,10 @@ static json_t *render_part(const struct view_object *object, const char *key, co
 	if (words == NULL)
 		return NULL;
 	json_object_del(words, "ca");
+	if (json_object_get(words, "verify") == NULL && json_object_set_new(words, "verify", json_string("require")) < 0) {
+		json_decref(words);
+		return NULL;
+	}
 	if (json_object_set_new(words, "from", json_string(from)) < 0 ||
 	    json_object_set_new(words, "id", json_string(object->row.state.object.id)) < 0) {
 		json_decref(words);
@@ -245,10 +235,11 @@ static json_t *render_crls(const struct decide_client *client)
 json_t *resolve_render_client(const struct resolve_handshake *handshake)
 {
 	const struct decide_client *client = &handshake->decision.client;
+	const char *reason = resolve_client_reason(&handshake->decision);
 
 	if (!client->ask)
-		return json_pack("{s:s}", "mode", "none");
-	return json_pack("{s:s, s:o, s:I, s:o, s:s, s:b, s:b, s:s, s:o}", "mode", mode_word(client), "ca",
+		return json_pack("{s:s, s:s}", "mode", "none", "reason", reason);
+	return json_pack("{s:s, s:s, s:o, s:I, s:o, s:s, s:b, s:b, s:s, s:o}", "mode", mode_word(client), "reason", reason, "ca",
 	                 render_ca(&handshake->decision), "depth", (json_int_t)client->depth, "crls", render_crls(client),
 	                 "stale_crls", client->allow_stale_crls ? "accept" : "refuse", "send_ca_names",
 	                 client->send_ca_names, "map_identity", client->map_identity, "on_tighten",

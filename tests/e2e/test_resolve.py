@@ -279,6 +279,41 @@ def test_options(place):
     assert place.resolve("main", "staff.shop.test").json["options"]["from"] == "route"
 
 
+def test_who_is_overruled(place):
+    """Options, upstream and upstream TLS: each object that may name one does, from the last to the first; each time its word holds, and the others' not."""
+    body, route = place.pairs["old"].ssl("claims.test"), {"snis": ["claims.test"]}
+    upstream, listener = {"nodes": {"origin.test:1": 1}, "scheme": "tls"}, {"bind": f"127.0.0.1:{free_port()}", "upstream": "claims-l"}
+    claims = {name: {"id": f"claims-{name[0]}", "from": name} for name in ("listener", "route", "upstream")}
+    rows = [("tls_options", f"claims-{letter}", {"min_version": "TLSv1.2"}) for letter in "slr"]
+    rows += [("upstreams", f"claims-{letter}", upstream) for letter in "lr"] + [("upstream_tls", f"claims-{letter}", {}) for letter in "ur"]
+    place.api.apply(put=[*rows, ("ssls", "claims", body), ("listeners", "claims", listener)]).expect(200)
+
+    def check(options, through, tls, client):
+        said = place.resolve("claims", "claims.test").json
+        for part, (from_, losers) in ((said["options"], options), (said["upstream"], through), (said["upstream"]["tls"], tls)):
+            assert part["from"] == from_ and [{key: loser[key] for key in ("id", "from")} for loser in part["losers"]] == [claims[name] for name in losers], said
+            assert part["reason"] and all(loser["why"].endswith("goes first") for loser in part["losers"])
+        assert said["client_auth"]["reason"].startswith(client), said
+        return said
+    try:
+        said = check(("default", []), ("listener", []), ("builtin", []), "neither")
+        assert said["upstream"]["reason"].endswith("there is no route")
+        place.api.apply(put=[("listeners", "claims", {**listener, "tls_options": "claims-l"}), ("routes", "claims", route)]).expect(200)
+        said = check(("listener", []), ("listener", []), ("builtin", []), "neither")
+        assert said["upstream"]["reason"].endswith("the route none") and said["route"]["mode"] == "terminate"
+        place.api.apply(put=[("routes", "claims", {**route, "tls_options": "claims-r", "upstream": "claims-r"}), (
+            "upstreams", "claims-r", {**upstream, "upstream_tls": "claims-u"})]).expect(200)
+        check(("route", ["listener"]), ("route", ["listener"]), ("upstream", []), "neither")
+        place.api.apply(put=[("routes", "claims", {**route, "tls_options": "claims-r", "upstream": "claims-r", "upstream_tls": "claims-r"}), (
+            "ssls", "claims", {**body, "tls_options": "claims-s", "client": {"verify": "request"}})]).expect(200)
+        check(("ssl", ["route", "listener"]), ("route", ["listener"]), ("route", ["upstream"]), "the SSL object's rules; ")
+        place.api.apply(put=[("ssls", "claims", {**body, "tls_options": "claims-s"}), (
+            "tls_options", "claims-s", {"min_version": "TLSv1.2", "client_auth": {"verify": "request"}})]).expect(200)
+        check(("ssl", ["route", "listener"]), ("route", ["listener"]), ("route", ["upstream"]), "the options' rules; ")
+    finally:
+        place.api.apply(delete=[("routes", "claims"), ("ssls", "claims"), ("listeners", "claims")] + [row[:2] for row in rows]).expect(200)
+
+
 def test_limits(place):
     said = place.resolve("main", "www.shop.test").json
     assert said["limits"] == {"max_connections": 10000, "max_handshakes": None, "handshakes_per_second": None, "accept_proxy_protocol": None}
@@ -323,7 +358,9 @@ def test_client_rules_are_joined(place):
         part = place.resolve("main", "joined.test").json["client_auth"]
         assert (part["mode"], part["depth"]) == ("require", 0)
         assert part["ca"] == {"from": "ssl", "ca_bundle": None, "count": 1, "subjects": ["CN=Resolve Clients"]}
+        assert part["reason"].startswith("the SSL object's rules joined with the options'")
         own, common = part["parts"]
+        assert (own["verify"], common["verify"]) == ("verify_if_given", "require")
         assert (own["from"], own["id"], own["pins"], own["allow"]) == ("ssl", "joined", [pin], [{"dns": ["*.joined.test"]}])
         assert (common["from"], common["id"], common["ca_bundle"]) == ("options", "staff", "staff")
         assert "ca" not in own
