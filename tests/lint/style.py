@@ -28,7 +28,7 @@ STRING = re.compile(r'"(?:\\.|[^"\\])*"')
 COMMENT = re.compile(r"//.*|/\*.*?\*/")
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 COLUMNS = 120
-TEXT = {".c", ".h", ".py", ".sh", ".build", ".proto", ".sql", ".yaml", ".service"}
+TEXT = {".c", ".h", ".py", ".sh", ".build", ".proto", ".sql", ".yaml", ".yml", ".service"}
 
 
 def code_only(line):

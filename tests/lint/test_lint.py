@@ -11,6 +11,7 @@ import features  # noqa: E402
 import layers  # noqa: E402
 import openapi  # noqa: E402
 import readme_paths  # noqa: E402
+import shell  # noqa: E402
 import sizes  # noqa: E402
 import style  # noqa: E402
 
@@ -50,7 +51,7 @@ def found(check, tree):
     return list(check.check(tree))
 
 
-@pytest.mark.parametrize("check", [layers, sizes, style, readme_paths, features])
+@pytest.mark.parametrize("check", [layers, sizes, style, shell, readme_paths, features])
 def test_a_clean_tree_is_clean(check, tree):
     write(tree, "common/base/good.c", '#include "base/good.h"\n\n#include <stdio.h>\n\nint good(void)\n{\n\treturn 0;\n}\n')
     assert found(check, tree) == []
@@ -121,6 +122,17 @@ def test_licence_comment_and_guard(tree):
     assert any("comment" in text for text in found(style, tree))
     write(tree, "common/base/a.h", "", header=SPDX + "/* What it is for. */\n")
     assert any("pragma" in text for text in found(style, tree))
+
+
+@pytest.mark.parametrize("path,text", [
+    ("deploy/a.sh", "#!/bin/sh\nSPDX\nrm $1\n"), ("tests/a.sh", "#!/bin/sh\nSPDX\n[[ -f x ]] && echo y\n"),
+    (shell.ACTION, "runs:\n  steps:\n    - run: rm $1\n"), (shell.JOB, ".job:\n  script:\n    - rm $1\n")])
+def test_shell(tree, path, text):
+    good = text.replace("$1", '"$1"').replace("[[ -f x ]]", "[ -f x ]").replace("SPDX", "# SPDX-License-Identifier: Apache-2.0")
+    write(tree, path, good, header="")
+    assert found(shell, tree) == []
+    write(tree, path, text.replace("SPDX", "# SPDX-License-Identifier: Apache-2.0"), header="")
+    assert len(found(shell, tree)) == 1
 
 
 def test_readme_paths(tree):
