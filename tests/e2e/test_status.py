@@ -12,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from harness import tls
 from harness.api import Api
+from harness.backend import EchoBackend
+from harness.clients import Held
 from harness.net import eventually
 from harness.pki import Ca
 from harness.world import Agent, serve
@@ -208,6 +210,43 @@ class TestConnections:
             assert item["client"]["spki_sha256"] == client.spki_sha256 and "quote" in item["client"]["subject"]
             assert item["upstream_tls"] is None
         eventually(lambda: all(i["peer"] != mine for i in view(shared.agent)["items"]), "is gone")
+
+    @pytest.mark.parametrize("version", ["1.2", "1.3"])
+    def test_resumed(self, shared, ca, tmp_path, version):
+        """Resumed, and with the certificate that was verified in the full handshake; the metrics tell both apart too."""
+        clients, name = Ca("Clients that come again"), f"again{version[-1]}.test"
+        client = clients.issue("client", usage="client")
+        port = serve(shared.controlplane, shared.world.add_backend(EchoBackend()), listener=name, upstream=name)
+        shared.api.apply(wait="acked", timeout=30, put=[("tls_options", name, {"min_version": "TLSv1.2"}), (
+            "ssls", name, ca.issue(name).ssl(name, tls_options=name, client={"ca": clients.cert_pem}))]).expect(200)
+        files = client.write(tmp_path, "client")
+        def count(resumed):
+            return sum(value for labels, value in metrics(shared.agent).all("tlsplane_agent_handshakes_agreed_total").items()
+                       if {("resumed", resumed), ("version", version)} <= labels)
+        def open_both():
+            held = [Held(port, name, files, version)]
+            try:
+                return [*held, Held(port, name, version=version, resume=held[0])]
+            except AssertionError:  # no ticket keys yet
+                held[0].close()
+                return None
+        made = eventually(open_both, "sessions resume")
+        for connection in made:
+            connection.close()
+        eventually(lambda: not [item for item in view(shared.agent)["items"] if item["sni"] == name], "both have left the view")
+        before = count("false"), count("true")
+        first, second = open_both()
+        try:
+            items = [item for item in view(shared.agent)["items"] if item["sni"] == name]
+            assert {item["peer"]: item["resumed"] for item in items} == {"{}:{}".format(*held.connection.getsockname()): held is second
+                                                                         for held in (first, second)}
+            assert {item["tls_version"] for item in items} == {version}
+            for item in items:
+                assert (item["client"]["verified"], item["client"]["certificate_sha256"]) == (True, client.sha256), item
+            assert (count("false"), count("true")) == (before[0] + 1, before[1] + 1)
+        finally:
+            first.close()
+            second.close()
 
     def test_listeners(self, shared, ca):
         port = serve(shared.controlplane, shared.backend, listener="counted", upstream="counted")

@@ -126,7 +126,7 @@ START_TEST(test_count)
 		ck_assert_int_eq(rig.shake.tickets, (int)count);
 		ck_assert(connect_with(TLS1_3_VERSION, session, NULL, NULL, &rig));
 		ck_assert_int_eq(rig.shake.tickets, 1);
-		ck_assert_int_eq(rig.seat.facts.chain_len, 2); /* as at the full handshake */
+		ck_assert_int_eq(rig.chain_len, 2); /* as at the full handshake */
 		SSL_SESSION_free(session);
 		connect_with(TLS1_2_VERSION, NULL, client, NULL, &rig);
 		ck_assert_int_eq(rig.shake.tickets, 1);
@@ -393,7 +393,7 @@ START_TEST(test_foreign_facts)
 		policy.trust = rig_trust(&(struct rig_rules){.mode = TLSPLANE__CLIENT_VERIFY__VERIFY_IF_GIVEN, .cas = {ca}});
 		ck_assert(!connect_with(version, session, NULL, NULL, &rig));
 		ck_assert(rig.shake.done);
-		ck_assert_int_eq(rig.seat.facts.chain_len, 0);
+		ck_assert_int_eq(rig.chain_len, 0);
 		ck_assert(rig.seat.ignored_ticket);
 		SSL_SESSION_free(session);
 		trust_unref(policy.trust);
@@ -436,7 +436,7 @@ END_TEST
 /* An open connection that was resumed: what its facts tell is judged by them; what they can't tell refuses. */
 START_TEST(test_resumed_is_judged_again)
 {
-	ProtobufCBinaryData crls[2];
+	ProtobufCBinaryData crls[4];
 	struct pki_cert *middle, *far;
 
 	setup();
@@ -444,12 +444,18 @@ START_TEST(test_resumed_is_judged_again)
 	far = pki_make(&(struct pki_spec){.name = "far", .issuer = middle});
 	crls[0] = crls_make(&(struct pki_crl_spec){.issuer = ca, .revoked = {middle}});
 	crls[1] = crls_make(&(struct pki_crl_spec){.issuer = middle});
+	crls[2] = crls_make(&(struct pki_crl_spec){.issuer = middle, .revoked = {middle}}); /* a serial of another issuer's */
+	crls[3] = crls_make(&(struct pki_crl_spec){.issuer = ca});
 	const struct rig_rules plain = {.mode = TLSPLANE__CLIENT_VERIFY__VERIFY_REQUIRE, .cas = {ca}};
-	struct rig_rules deeper = plain, revoked = plain;
+	struct rig_rules deeper = plain, revoked = plain, uncovered = plain, foreign = plain;
 	deeper.depth = 3;
 	revoked.crls = crls;
-	revoked.crls_len = 2;
+	revoked.crls_len = foreign.crls_len = 2;
+	uncovered.crls = &crls[1];
+	uncovered.crls_len = 1;
+	foreign.crls = &crls[2];
 	struct trust *same = rig_trust(&plain), *other = rig_trust(&deeper), *tight = rig_trust(&revoked);
+	struct trust *gap = rig_trust(&uncovered), *apart = rig_trust(&foreign);
 	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
 		struct shake_spec spec = {.min = version, .max = version, .cert = far, .chain = middle};
 		enum seat_cause cause = SEAT_CAUSE_NONE;
@@ -459,12 +465,16 @@ START_TEST(test_resumed_is_judged_again)
 		spec.session = rig_session(&first);
 		rig_run(&policy, &spec, &second);
 		ck_assert(!rig_resumed(&first) && rig_resumed(&second));
-		ck_assert_int_eq(trust_judge(same, second.shake.server, &second.seat.facts, &cause, NULL), 0);
-		ck_assert_int_eq(trust_judge(other, first.shake.server, &first.seat.facts, &cause, NULL), 0);
-		ck_assert_int_eq(trust_judge(other, second.shake.server, &second.seat.facts, &cause, NULL), E_FORBIDDEN);
+		ck_assert_int_eq(trust_judge(same, second.shake.server, second.seat.facts, &cause, NULL), 0);
+		ck_assert_int_eq(trust_judge(other, first.shake.server, first.seat.facts, &cause, NULL), 0);
+		ck_assert_int_eq(trust_judge(other, second.shake.server, second.seat.facts, &cause, NULL), E_FORBIDDEN);
 		ck_assert_int_eq(cause, SEAT_CAUSE_UNVERIFIED);
-		ck_assert_int_eq(trust_judge(tight, second.shake.server, &second.seat.facts, &cause, NULL), E_FORBIDDEN);
+		ck_assert_int_eq(trust_judge(tight, second.shake.server, second.seat.facts, &cause, NULL), E_FORBIDDEN);
 		ck_assert_int_eq(cause, SEAT_CAUSE_REVOKED);
+		/* Each certificate of the chain needs a CRL, its own issuer's, and that one's serials alone are its. */
+		ck_assert_int_eq(trust_judge(gap, second.shake.server, second.seat.facts, &cause, NULL), E_FORBIDDEN);
+		ck_assert_int_eq(cause, SEAT_CAUSE_UNVERIFIED);
+		ck_assert_int_eq(trust_judge(apart, second.shake.server, second.seat.facts, &cause, NULL), 0);
 		SSL_SESSION_free(spec.session);
 		rig_deinit(&first);
 		rig_deinit(&second);
@@ -472,8 +482,10 @@ START_TEST(test_resumed_is_judged_again)
 	trust_unref(same);
 	trust_unref(other);
 	trust_unref(tight);
-	free(crls[0].data);
-	free(crls[1].data);
+	trust_unref(gap);
+	trust_unref(apart);
+	for (size_t i = 0; i < ARRAY_LEN(crls); i++)
+		free(crls[i].data);
 	pki_free(middle);
 	pki_free(far);
 	teardown();
