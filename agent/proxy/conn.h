@@ -106,5 +106,6 @@ void conns_free_closed(struct worker *worker);
 /* conn_view.c: how it looks now. */
 void conn_show(const struct conn *conn, struct proxy_conn_info *ret);
 
-/* judge.c: some connections of the pass under way. */
-void judge_some(struct worker *worker);
+/* judge.c: some connections of the pass under way, or of a new one; due: some are left. is_idle: nobody else waits for this turn. */
+bool judge_is_due(const struct worker *worker);
+void judge_some(struct worker *worker, bool is_idle);

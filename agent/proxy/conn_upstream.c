@@ -54,7 +54,7 @@ static void describe_client(struct conn *conn, X509 *cert, struct header_texts *
 	int len;
 
 	tls->client |= PROXY_CLIENT_CERT_SESS | (SSL_session_reused(ssl) == 1 ? 0 : PROXY_CLIENT_CERT_CONN);
-	tls->verified = conn->hello.seat.facts.chain_len > 0;
+	tls->verified = conn->hello.seat.facts != NULL;
 	if (peer_common_name(cert, texts->common_name) == 0)
 		tls->common_name = texts->common_name;
 	len = i2d_X509(cert, &texts->der);
@@ -272,7 +272,7 @@ static void begin_upstream_handshake(struct conn *conn)
 	conn_move(conn, CONN_UPSTREAM_HANDSHAKE);
 	r = make_upstream_ssl(conn);
 	if (r == E_NOMEM)
-		conn_linger(conn);
+		no_upstream(conn, "no memory for TLS with the upstream");
 	else if (r < 0)
 		upstream_tls_failed(conn, ORIGIN_CAUSE_PROFILE, conn->origin->why.text);
 	else

@@ -129,9 +129,9 @@ void worker_pass_over(struct worker *worker, const struct conn *conn)
 			worker->walks[i] = conn->prev;
 }
 
-static void walk_start(struct worker *worker, enum walk walk)
+static void list_start(struct worker *worker)
 {
-	worker->walks[walk] = worker->conns.last;
+	worker->walks[WALK_LIST] = worker->conns.last;
 }
 
 /* The first list that waits, one at a time. */
@@ -147,19 +147,19 @@ static void list_some(struct worker *worker)
 	if (conn != NULL && wants)
 		return;
 	worker->listing = part->next;
-	walk_start(worker, WALK_LIST);
+	list_start(worker);
 	listing_part_end(part, worker->shared->news);
 }
 
 static bool worker_walks(const struct worker *worker)
 {
-	return worker->walks[WALK_JUDGE] != NULL || worker->listing != NULL;
+	return judge_is_due(worker) || worker->listing != NULL;
 }
 
-static void run_walks(struct worker *worker)
+static void run_walks(struct worker *worker, bool is_idle)
 {
-	if (worker->walks[WALK_JUDGE] != NULL)
-		judge_some(worker);
+	if (judge_is_due(worker))
+		judge_some(worker, is_idle);
 	if (worker->listing != NULL)
 		list_some(worker);
 }
@@ -171,7 +171,7 @@ static void take_parts(struct worker *worker, struct listing_part *asked)
 	if (asked == NULL)
 		return;
 	if (worker->listing == NULL)
-		walk_start(worker, WALK_LIST);
+		list_start(worker);
 	while (*place != NULL)
 		place = &(*place)->next;
 	*place = asked;
@@ -195,12 +195,6 @@ static void take_tickets(struct worker *worker, struct ticket_sets *tickets)
 	worker->hello.tickets = tickets;
 }
 
-static void tighten(struct worker *worker)
-{
-	worker->generation++;
-	walk_start(worker, WALK_JUDGE);
-}
-
 static void on_wake(uv_async_t *async)
 {
 	struct worker *worker = container_of(async, struct worker, wake);
@@ -220,7 +214,7 @@ static void on_wake(uv_async_t *async)
 	if (has_tickets)
 		take_tickets(worker, tickets);
 	if (has_tightened)
-		tighten(worker);
+		worker->generation++;
 	take_parts(worker, asked);
 	for (; messages != NULL; messages = next) {
 		next = messages->next;
@@ -270,7 +264,7 @@ static void worker_turn(struct worker *worker)
 
 		watch->on_event(watch, events[i].events);
 	}
-	run_walks(worker);
+	run_walks(worker, count == 0);
 	if (worker->loop_is_due || uv_backend_timeout(&worker->loop) == 0)
 		uv_run(&worker->loop, UV_RUN_NOWAIT);
 	worker->loop_is_due = false;

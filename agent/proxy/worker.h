@@ -87,6 +87,7 @@ struct worker {
 	size_t handshakes_len;
 	uint64_t conns_started;
 	unsigned generation; /* raised whenever the rules have tightened */
+	unsigned pass;       /* the generation at the start of the last pass of WALK_JUDGE: another is due when there is a newer one */
 	uint64_t turn;       /* raised with each batch of events */
 	struct conn *walks[WALKS];
 	struct listing_part *listing; /* being filled, and those that wait */

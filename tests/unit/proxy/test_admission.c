@@ -292,6 +292,74 @@ START_TEST(test_tightened)
 }
 END_TEST
 
+static struct {
+	ProtobufCBinaryData ca, denied;
+	uint32_t depth;
+} rules;
+
+static void ask_by_rules(Tlsplane__TlsOptions *options)
+{
+	static Tlsplane__ClientAuth auth;
+
+	tlsplane__client_auth__init(&auth);
+	auth.has_verify = auth.has_depth = 1;
+	auth.verify = TLSPLANE__CLIENT_VERIFY__VERIFY_REQUIRE;
+	auth.depth = rules.depth;
+	auth.ca = &rules.ca;
+	auth.n_ca = 1;
+	auth.deny_serials = &rules.denied;
+	auth.n_deny_serials = rules.denied.len > 0;
+	options->client_auth = &auth;
+}
+
+static void publish_rules(uint32_t depth)
+{
+	rules.depth = depth;
+	plane_begin(&plane);
+	holding_put_options(&plane.holding, "modern", ask_by_rules);
+	plane_publish(&plane);
+}
+
+static void deny(const struct pki_cert *cert)
+{
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(cert->cert);
+
+	rules.denied = (ProtobufCBinaryData){(size_t)ASN1_STRING_length(serial), (uint8_t *)(uintptr_t)ASN1_STRING_get0_data(serial)};
+}
+
+/* Rules that tighten faster than a pass over all takes: the connection that stands last in it is judged all the same. */
+START_TEST(test_tightened_again_and_again)
+{
+	struct pki_cert *ca = pki_make(&(struct pki_spec){.name = "clients", .is_ca = true});
+	struct pki_cert *denied = pki_make(&(struct pki_spec){.name = "denied", .issuer = ca, .usage = "clientAuth"});
+	struct pki_cert *good = pki_make(&(struct pki_spec){.name = "good", .issuer = ca, .usage = "clientAuth"});
+	struct peer peers[120];
+	int backends[120];
+
+	rules.ca.len = (size_t)i2d_X509(ca->cert, &rules.ca.data);
+	start(NULL);
+	publish_rules(1);
+	for (int i = 0; i < 120; i++) {
+		ck_assert(peer_connect_as(&peers[i], plane.port, i == 0 ? denied : good));
+		backends[i] = accept_on(plane.backend);
+	}
+	deny(denied);
+	for (uint32_t i = 0; i < 2000 && plane_counters(&plane).closed_on_tighten == 0; i++)
+		publish_rules(2 + i % 6);
+	ck_assert_uint_eq(plane_counters(&plane).closed_on_tighten, 1);
+	ck_assert_str_eq(peer_read_end(&peers[0]), "error");
+	for (int i = 0; i < 120; i++) {
+		peer_close(&peers[i]);
+		close(backends[i]);
+	}
+	plane_deinit(&plane);
+	OPENSSL_free(rules.ca.data);
+	pki_free(good);
+	pki_free(denied);
+	pki_free(ca);
+}
+END_TEST
+
 START_TEST(test_list)
 {
 	struct listed listed;
@@ -400,5 +468,6 @@ START_TEST(test_agreed_table)
 }
 END_TEST
 
-UNIT_MAIN("proxy/admission", test_header_in, test_header_refused, test_header_stalled, test_handshakes_of_listener, test_rate_of_listener,
-          test_rate_of_name, test_tightened, test_list, test_list_while_closing, test_agreed, test_agreed_table)
+UNIT_MAIN("proxy/admission", test_header_in, test_header_refused, test_header_stalled, test_handshakes_of_listener,
+          test_rate_of_listener, test_rate_of_name, test_tightened, test_tightened_again_and_again, test_list,
+          test_list_while_closing, test_agreed, test_agreed_table)
