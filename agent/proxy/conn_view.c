@@ -61,7 +61,7 @@ static void show_client_certificate(const struct conn *conn, struct proxy_conn_i
 	if (cert == NULL)
 		return;
 	ret->has_certificate = true;
-	ret->verified = conn->hello.seat.facts.chain_len > 0;
+	ret->verified = conn->hello.seat.facts != NULL;
 	conn_format_subject(cert, ret->subject, sizeof(ret->subject));
 	conn_hash_certificate(cert, ret->certificate_sha256);
 	len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);

@@ -397,7 +397,7 @@ int hello_judge(struct hello_context *context, const char *address, const char *
 	roots_release(context->roots, context->reader);
 	if (r < 0 || trust == NULL || trust == seat->trust)
 		return r;
-	r = trust_judge(trust, ssl, &seat->facts, &cause, why);
+	r = trust_judge(trust, ssl, seat->facts, &cause, why);
 	if (r == 0 && digest_is_equal(trust_digest(trust), trust_digest(seat->trust))) {
 		trust_unref(seat->trust);
 		seat->trust = TAKE_PTR(trust);

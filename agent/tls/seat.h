@@ -45,9 +45,10 @@ struct seat {
 	const struct ticket_set *set;   /* within sets; NULL: no tickets */
 	const struct ticket_key *key;   /* within set: encrypts for this handshake; NULL: none is issued */
 	uint32_t lifetime_s, tickets;   /* of sessions, from the full handshake on; how many per handshake */
-	struct facts facts;
+	uint64_t handshake_at;          /* unix seconds, of the full handshake, as far as it is known */
+	struct facts *facts;            /* owned: of the verified peer; NULL: there is none. On the heap, since most connections have none */
 	enum seat_cause cause;          /* why the peer's certificate was refused */
-	char why[144];                  /* the same for people; names no bytes of the certificate */
+	char *why;                      /* owned: the same for people; names no bytes of the certificate; NULL: no cause, or no memory */
 	X509 *refused;                  /* a reference: the certificate that was refused, unverified, for the log; NULL: none */
 	bool offered_ticket;            /* a ticket was there */
 	bool ignored_ticket;            /* and was not taken: once settled */
@@ -61,5 +62,6 @@ struct seat *seat_of(const SSL *ssl); /* NULL: none */
  * open for months must not keep keys that have been retired. A missing certificate becomes the cause here; openssl_error:
  * ERR_peek_last_error(), 0 after success. */
 void seat_settle(struct seat *seat, const SSL *ssl, unsigned long openssl_error);
-void seat_take_facts(struct seat *seat, const SSL *ssl); /* of the session that is resumed */
+void seat_take_facts(struct seat *seat, const SSL *ssl); /* of the session that is resumed; what can't be had is no verified peer */
+int seat_set_facts(struct seat *seat, const struct facts *facts) MUST_USE; /* copies; E_NOMEM: none, then */
 void seat_deinit(struct seat *seat);  /* zeroed allowed */

@@ -191,9 +191,9 @@ static int on_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_C
 	return encrypt || key == seat->key ? 1 : 2;
 }
 
-static uint64_t age_of(const struct facts *facts, uint64_t now)
+static uint64_t age_of(uint64_t handshake_at, uint64_t now)
 {
-	return now > facts->handshake_at ? now - facts->handshake_at : 0;
+	return now > handshake_at ? now - handshake_at : 0;
 }
 
 /* Under TLS 1.3 OpenSSL counts from the ticket, under 1.2 from the full handshake. A failure leaves a ticket without facts, which nobody
@@ -203,15 +203,17 @@ static int on_issue(SSL *ssl, void *arg)
 	struct seat *seat = seat_of(ssl);
 	SSL_SESSION *session = SSL_get_session(ssl);
 	uint8_t encoded[FACTS_ENCODED_MAX];
+	struct facts facts;
 	uint64_t age;
 
 	if (seat == NULL || session == NULL)
 		return 1;
 	if (SSL_session_reused(ssl) == 1)
 		seat_take_facts(seat, ssl);
-	age = SSL_version(ssl) == TLS1_3_VERSION ? age_of(&seat->facts, now_s()) : 0;
+	age = SSL_version(ssl) == TLS1_3_VERSION ? age_of(seat->handshake_at, now_s()) : 0;
 	SSL_SESSION_set_timeout(session, age < seat->lifetime_s ? (long)(seat->lifetime_s - age) : 0);
-	if (SSL_SESSION_set1_ticket_appdata(session, encoded, facts_encode(&seat->facts, encoded)) != 1)
+	facts = seat->facts != NULL ? *seat->facts : (struct facts){.handshake_at = seat->handshake_at};
+	if (SSL_SESSION_set1_ticket_appdata(session, encoded, facts_encode(&facts, encoded)) != 1)
 		SSL_SESSION_set1_ticket_appdata(session, NULL, 0);
 	return 1;
 }
@@ -230,7 +232,7 @@ static bool is_good_today(const struct seat *seat, const SSL_SESSION *session)
 	if (SSL_SESSION_get0_ticket_appdata((SSL_SESSION *)(uintptr_t)session, &data, &len) != 1 ||
 	    facts_decode(BYTES(data, len), &facts) < 0)
 		return false;
-	if (facts.too_long || facts.handshake_at > now + CLOCK_SLACK_S || age_of(&facts, now) >= seat->lifetime_s)
+	if (facts.too_long || facts.handshake_at > now + CLOCK_SLACK_S || age_of(facts.handshake_at, now) >= seat->lifetime_s)
 		return false;
 	if (trust == NULL)
 		return true;
@@ -271,7 +273,7 @@ int tickets_put_on(const struct ticket_rules *rules, SSL *ssl, struct seat *seat
 {
 	uint64_t now = now_s();
 
-	seat->facts.handshake_at = now;
+	seat->handshake_at = now;
 	if (!rules->enabled || rules->sets == NULL)
 		return 0;
 	seat->set = ticket_sets_find(rules->sets, rules->selector);

@@ -50,8 +50,8 @@ void trust_take_off(SSL *ssl);
 void trust_install(SSL_CTX *ctx);
 
 /* An open connection under other rules: 0 it would pass; E_FORBIDDEN: it would be refused, or can't be verified any more (a resumed session
- * whose chain needs certificates that it doesn't carry); *ret_cause and err say why. facts: of its seat, settled, which still has the trust
- * of the handshake. trust NULL: 0. Takes as long as a verification. */
+ * whose chain needs certificates that it doesn't carry); *ret_cause and err say why. facts: of its seat, which is settled and still has the
+ * trust of the handshake; NULL without a verified peer. trust NULL: 0. Takes as long as a verification. */
 int trust_judge(const struct trust *trust, const SSL *ssl, const struct facts *facts, enum seat_cause *ret_cause,
                 struct error *err) MUST_USE;
 

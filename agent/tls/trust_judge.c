@@ -14,7 +14,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 DEFINE_CLEANUP(X509_STORE_CTX, X509_STORE_CTX_free);
 
@@ -155,6 +156,7 @@ static int on_peer(X509_STORE_CTX *ctx, void *arg)
 	const SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct seat *seat = seat_of(ssl);
 	struct error why = ERROR_NULL;
+	struct facts facts = {0};
 	int r;
 
 	if (seat == NULL || seat->trust == NULL) {
@@ -162,13 +164,16 @@ static int on_peer(X509_STORE_CTX *ctx, void *arg)
 		return 0;
 	}
 	if (seat->trust->verify)
-		r = judge_verified(seat->trust, ctx, &seat->facts, &seat->cause, &why);
+		r = judge_verified(seat->trust, ctx, &facts, &seat->cause, &why);
 	else
 		r = trust_judge_unverified(seat->trust, X509_STORE_CTX_get0_cert(ctx), &seat->cause, &why);
+	facts.handshake_at = seat->handshake_at;
+	if (r == 0)
+		r = seat_set_facts(seat, &facts);
 	if (r < 0) {
 		X509_STORE_CTX_set_error(ctx, x509_error_of(r, seat->cause, X509_STORE_CTX_get_error(ctx)));
-		seat->facts.chain_len = 0;
-		snprintf(seat->why, sizeof(seat->why), "%s", why.text);
+		free(seat->why);
+		seat->why = strdup(why.text);
 		keep_refused(seat, X509_STORE_CTX_get0_cert(ctx));
 	} else {
 		X509_STORE_CTX_set_error(ctx, seat->trust->verify ? X509_V_OK : X509_V_ERR_CERT_UNTRUSTED);
@@ -198,7 +203,7 @@ static bool facts_suffice(const struct trust *trust, const SSL *ssl, const struc
 {
 	const struct seat *seat = seat_of(ssl);
 
-	return SSL_session_reused(ssl) == 1 && seat != NULL && seat->trust != NULL && facts->chain_len > 0 && !facts->too_long &&
+	return SSL_session_reused(ssl) == 1 && seat != NULL && seat->trust != NULL && facts != NULL && !facts->too_long &&
 	       digest_is_equal(trust_digest(trust), trust_digest(seat->trust));
 }
 

@@ -113,6 +113,7 @@ void rig_run(const struct rig_policy *policy, const struct shake_spec *spec, str
 	*ret = (struct rig){.hook = {on_hello}, .policy = policy};
 	shake_run(front, &ret->hook, spec, &ret->shake);
 	seat_settle(&ret->seat, ret->shake.server, ret->shake.error);
+	ret->chain_len = ret->seat.facts != NULL ? ret->seat.facts->chain_len : 0;
 }
 
 bool rig_resumed(const struct rig *rig)

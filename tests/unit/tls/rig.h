@@ -41,6 +41,7 @@ struct rig {
 	const struct rig_policy *policy;
 	int calls;
 	struct seat seat; /* settled */
+	uint8_t chain_len; /* of its facts; 0: none */
 	struct shake shake;
 };
 

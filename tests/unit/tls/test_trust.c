@@ -103,7 +103,7 @@ START_TEST(test_modes)
 			bool in = is_let_in(trust, certs[j], NULL, &rig);
 
 			ck_assert_msg(in == (want[j] != OUT), "mode %d, certificate %zu", (int)rows[i].mode, j);
-			ck_assert_int_eq(rig.seat.facts.chain_len, want[j] == VERIFIED ? 2 : 0);
+			ck_assert_int_eq(rig.chain_len, want[j] == VERIFIED ? 2 : 0);
 			if (!in)
 				ck_assert_int_eq(rig.seat.cause, j == 0 ? SEAT_CAUSE_NO_CERTIFICATE : SEAT_CAUSE_UNVERIFIED);
 		}
