@@ -5,7 +5,7 @@
  *
  *   SERVING --http_server_close--> DRAINING --no request left, or grace over--> CLOSING --handles closed--> (freed)
  *
- * With TLS the front (front.h) accepts and MHD gets one end of a socket pair per connection; else MHD accepts.
+ * Fronts (front.h) accept, one per address, and MHD gets one end of a socket pair per connection.
  *
  * While DRAINING nothing is accepted and new requests on open connections are refused. MHD would abort on a suspended
  * connection when it stops: requests that still wait then are orphaned and their connections resumed. */
@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "http/front.h"
+#include "http/gate.h"
+#include "http/host.h"
 #include "http/request.h"
 #include "http/sockaddr.h"
 
@@ -26,14 +28,22 @@
 
 #define CONNECTION_MEMORY (64u << 10) /* MHD's own, per connection: bounds the head of a request */
 
+#define BODY_GRACE_MS 60000
+#define BODY_BYTES_PER_MS 32 /* slower than this, after the grace, is a client that wants to hold a place */
+#define FRONTS 2             /* TCP, Unix */
+#define RETRY_AFTER "5"
+
 struct http_server {
 	struct http_config config;
+	uv_loop_t *loop;
 	struct MHD_Daemon *daemon;
-	struct front *front; /* NULL: plain HTTP */
+	struct front *fronts[FRONTS];
+	size_t fronts_len;
+	uint32_t large; /* bodies under way */
 	uv_poll_t poll;
 	uv_timer_t deadline; /* MHD's next */
 	uv_timer_t grace;
-	unsigned handles; /* open ones of the three above, and the front */
+	unsigned handles; /* open ones of the three above, and the fronts */
 	uint16_t port;
 	bool resumed; /* a connection was, since MHD last worked */
 	bool draining, closing;
@@ -64,6 +74,8 @@ static void list_remove(struct http_request *request)
 		request->server->requests = request->next;
 	if (request->next != NULL)
 		request->next->previous = request->previous;
+	request->server->large -= request->large;
+	request->large = false;
 	request->next = request->previous = NULL;
 	request->server = NULL;
 	request->connection = NULL;
@@ -75,7 +87,7 @@ void http_reply(struct http_request *request, const struct http_reply *reply)
 		request_free(request);
 		return;
 	}
-	request_set_reply(request, reply, request->server->draining);
+	request_set_reply(request, reply, request->server->draining || request->last);
 	request_set_state(request, REQUEST_ANSWERED);
 	if (request->suspended) {
 		request->suspended = false;
@@ -99,16 +111,21 @@ static void refuse(struct http_request *request, int status, const char *detail)
 	const struct http_config *config = &request->server->config;
 	CLEANUP(buf_deinit) struct buf body = BUF_NULL;
 	const char *content_type = "text/plain";
+	const struct http_reply_header later[] = {{"Retry-After", RETRY_AFTER}};
 
 	log_event(LOG_DEBUG, "request refused", LOG_STR("request_id", request->id), LOG_STR("peer", request->peer),
 	          LOG_I64("status", status), LOG_STR("detail", detail));
 	drop(request);
 	if (config->on_refusal != NULL)
-		config->on_refusal(status, detail, &body, &content_type, config->owner);
+		config->on_refusal(request, status, detail, &body, &content_type, config->owner);
 	else
 		buf_printf(&body, "%s\n", detail);
-	http_reply(request, &(struct http_reply){
-	                        .status = status, .content_type = content_type, .body = body.data, .body_len = body.len});
+	http_reply(request, &(struct http_reply){.status = status,
+	                                         .content_type = content_type,
+	                                         .body = body.data,
+	                                         .body_len = body.len,
+	                                         .headers = later,
+	                                         .headers_len = status == MHD_HTTP_SERVICE_UNAVAILABLE});
 }
 
 static void refuse_body(struct http_request *request)
@@ -121,6 +138,29 @@ static void refuse_body(struct http_request *request)
 	}
 	snprintf(detail, sizeof(detail), "the body is larger than %zu bytes", request->body_limit);
 	refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, detail);
+}
+
+/* False: refused. */
+static bool take_large_place(struct http_request *request)
+{
+	struct http_server *server = request->server;
+
+	if (request->large)
+		return true;
+	if (server->large >= server->config.large_max) {
+		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many large requests are under way");
+		return false;
+	}
+	request->large = true;
+	server->large++;
+	return true;
+}
+
+static bool is_large(const struct http_request *request, uint64_t len)
+{
+	size_t large = request->server->config.large_body;
+
+	return large > 0 && len >= large;
 }
 
 static void take_body_limit(struct http_request *request)
@@ -138,16 +178,41 @@ static void take_body_limit(struct http_request *request)
 			request->body_limit = limit;
 	}
 	request->adopted = true;
-	/* MHD has checked that it is a number; what overflows is too large as well. */
+	/* It is a number, the gate has checked. */
 	if (length != NULL && strtoull(length, NULL, 10) > request->body_limit)
 		refuse_body(request);
+	else if (length != NULL && is_large(request, strtoull(length, NULL, 10)))
+		(void)take_large_place(request);
+}
+
+static bool refuse_for_gate(struct http_request *request, const char *value)
+{
+	const struct gate_refusal *refusal = value != NULL ? gate_refusal_of(value) : NULL;
+
+	if (refusal == NULL)
+		return false;
+	request->last = true;
+	refuse(request, refusal->status, refusal->detail);
+	return true;
+}
+
+static bool is_for_us(const struct http_request *request)
+{
+	const char *const *hosts = request->server->config.hosts;
+	const char *host = http_header(request, MHD_HTTP_HEADER_HOST);
+
+	return hosts == NULL || request->is_unix || host == NULL || host_is_known(host, hosts);
 }
 
 static void start_request(struct http_request *request, const char *method)
 {
 	request->started = true;
 	request_take_head(request, method);
-	if (request->target_code == E_TOO_LARGE)
+	if (refuse_for_gate(request, http_header(request, GATE_FIELD)))
+		return;
+	if (!is_for_us(request))
+		refuse(request, MHD_HTTP_MISDIRECTED_REQUEST, "the Host field names neither an address nor a name of this server");
+	else if (request->target_code == E_TOO_LARGE)
 		refuse(request, MHD_HTTP_URI_TOO_LONG, request->target_refusal != NULL ? request->target_refusal : "too long");
 	else if (request->target_code < 0)
 		refuse(request, MHD_HTTP_BAD_REQUEST, request->target_refusal != NULL ? request->target_refusal : "bad target");
@@ -157,18 +222,24 @@ static void start_request(struct http_request *request, const char *method)
 		take_body_limit(request);
 }
 
+static bool is_too_slow(const struct http_request *request)
+{
+	return uv_now(request->loop) - request->begun > BODY_GRACE_MS + request->body.len / BODY_BYTES_PER_MS;
+}
+
 /* data is MHD's own buffer, which lives on with the connection: wiped, since it may hold a key. */
 static enum MHD_Result take_body(struct http_request *request, const char *data, size_t len)
 {
-	if (request->state == REQUEST_ANSWERED) {
+	if (request->state == REQUEST_ANSWERED)
 		request->dropped += len;
-	} else if (len > request->body_limit - request->body.len) {
+	else if (len > request->body_limit - request->body.len)
 		refuse_body(request);
-	} else {
-		buf_put(&request->body, data, len);
-		if (request->body.failed)
-			refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
-	}
+	else if (is_too_slow(request))
+		refuse(request, MHD_HTTP_REQUEST_TIMEOUT, "the body comes too slowly");
+	else if (is_large(request, request->body.len + len) && !take_large_place(request))
+		request->dropped += len;
+	else if (!body_put(&request->body, data, len, request->body_limit))
+		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 	secret_wipe((void *)(uintptr_t)data, len);
 	return request->dropped <= request->server->config.body_max ? MHD_YES : MHD_NO;
 }
@@ -227,15 +298,18 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
 		*data_len = 0;
 		return take_body(request, data, len);
 	}
+	if (request->state != REQUEST_ANSWERED)
+		(void)refuse_for_gate(request, MHD_lookup_connection_value(connection, MHD_FOOTER_KIND, GATE_FIELD));
 	return request->state == REQUEST_ANSWERED ? send_reply(request) : deliver(request);
 }
 
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
-	struct http_request *request = request_new(connection, target);
+	struct http_server *server = context;
+	struct http_request *request = request_new(server->loop, connection, target);
 
 	if (request != NULL)
-		list_add(context, request);
+		list_add(server, request);
 	return request;
 }
 
@@ -261,11 +335,20 @@ static size_t on_unescape(void *context, struct MHD_Connection *connection, char
 	return strlen(text);
 }
 
+/* MHD takes each socket for one of TCP and tells, twice per connection, that options of TCP can't be set; ours are ends of socket pairs,
+ * which hold nothing back. It has no option to say so. */
+static bool is_about_tcp(const char *format)
+{
+	static const char set[] = "Setting %s option to ", push[] = "Failed to push the data from buffers";
+
+	return strncmp(format, set, sizeof(set) - 1) == 0 || strncmp(format, push, sizeof(push) - 1) == 0;
+}
+
 __attribute__((format(printf, 2, 0))) static void on_log(void *context, const char *format, va_list args)
 {
 	char text[256];
 
-	if (!log_is_on(LOG_DEBUG))
+	if (!log_is_on(LOG_DEBUG) || is_about_tcp(format))
 		return;
 	vsnprintf(text, sizeof(text), format, args);
 	text[strcspn(text, "\r\n")] = 0;
@@ -347,8 +430,8 @@ static void server_finish(struct http_server *server)
 	}
 	MHD_stop_daemon(server->daemon);
 	assert(server->requests == NULL);
-	if (server->front != NULL)
-		front_close(server->front, on_front_closed); /* what MHD has answered still flows out */
+	for (size_t i = 0; i < server->fronts_len; i++)
+		front_close(server->fronts[i], on_front_closed); /* what MHD has answered still flows out */
 	close_handles(server);
 }
 
@@ -362,16 +445,16 @@ void http_server_close(struct http_server *server, uint64_t grace_ms, void (*on_
 	assert(!server->draining);
 	server->draining = true;
 	server->on_closed = on_closed;
-	if (server->front != NULL)
-		front_quiesce(server->front);
-	else
-		close(MHD_quiesce_daemon(server->daemon));
+	for (size_t i = 0; i < server->fronts_len; i++)
+		front_quiesce(server->fronts[i]);
+	if (server->config.socket_path != NULL)
+		(void)unlink(server->config.socket_path);
 	uv_timer_start(&server->grace, on_grace_over, server->requests != NULL ? grace_ms : 0, 0);
 }
 
 /* Start ----------------------------------------------------------------------------------------------------------- */
 
-/* The plain end of an HTTPS connection. MHD closes fd also when it has no place for it. */
+/* The plain end of a connection. MHD closes fd also when it has no place for it. */
 static void on_plain(int fd, const struct sockaddr *peer, socklen_t peer_len, void *owner)
 {
 	struct http_server *server = owner;
@@ -380,12 +463,11 @@ static void on_plain(int fd, const struct sockaddr *peer, socklen_t peer_len, vo
 		drive_soon(server);
 }
 
-/* fd belongs to MHD from here on, also when it fails; -1: it gets its connections from the front. */
-static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
+/* It gets its connections from the fronts, which bound them. */
+static struct MHD_Daemon *start_daemon(struct http_server *server)
 {
 	const struct http_config *config = &server->config;
-	unsigned flags =
-	    MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME | (fd < 0 ? MHD_USE_NO_LISTEN_SOCKET : 0);
+	unsigned flags = MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
 
 	/* clang-format off */
 	return MHD_start_daemon(flags, 0,
@@ -394,11 +476,10 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
 	                        MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
 	                        MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
 	                        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
-	                        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections_max,
+	                        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections_max * FRONTS,
 	                        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->idle_seconds,
 	                        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 	                        MHD_OPTION_STRICT_FOR_CLIENT, 1,
-	                        fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
 	                        MHD_OPTION_END);
 	/* clang-format on */
 }
@@ -412,37 +493,62 @@ static int start_watching(struct http_server *server, uv_loop_t *loop, struct er
 		return error_set(err, E_IO, "watching the HTTP server's descriptor failed");
 	uv_timer_init(loop, &server->deadline);
 	uv_timer_init(loop, &server->grace);
-	server->handles = 3 + (server->front != NULL);
+	server->handles = 3 + (unsigned)server->fronts_len;
 	server->poll.data = server->deadline.data = server->grace.data = server;
 	started = uv_poll_start(&server->poll, UV_READABLE, on_readable);
 	assert(started == 0); /* it fails only for a descriptor that is watched already */
 	return 0;
 }
 
-static int start_front(struct http_server *server, uv_loop_t *loop, int fd, struct error *err)
+/* Takes fd over. */
+static int start_front(struct http_server *server, int fd, const struct http_tls *tls, bool is_unix, struct error *err)
 {
-	const struct front_config config = {.loop = loop,
-	                                    .tls = *server->config.tls,
+	const struct front_config config = {.loop = server->loop,
+	                                    .tls = tls != NULL ? *tls : (struct http_tls){0},
+	                                    .is_unix = is_unix,
 	                                    .connections_max = server->config.connections_max,
 	                                    .idle_seconds = server->config.idle_seconds,
 	                                    .on_plain = on_plain,
 	                                    .owner = server};
+	int r = front_start(&config, fd, &server->fronts[server->fronts_len], err);
 
-	return front_start(&config, fd, &server->front, err);
+	if (r == 0)
+		server->fronts_len++;
+	return r;
 }
 
-/* Takes fd over. The front's own failure needs nothing undone: it accepts nothing before the loop runs. */
-static int start_parts(struct http_server *server, uv_loop_t *loop, int fd, struct error *err)
+static int start_fronts(struct http_server *server, struct error *err)
 {
-	bool tls = server->config.tls != NULL;
-	int r = tls ? start_front(server, loop, fd, err) : 0;
+	struct http_config *config = &server->config;
+	bool only_loopback = config->tls == NULL && !config->is_insecure;
+	int fd, r = 0;
+
+	if (config->host != NULL) {
+		r = sockaddr_listen(config->host, config->port, only_loopback, &fd, &server->port, err);
+		if (r == 0)
+			r = start_front(server, fd, config->tls, false, err);
+	}
+	if (config->socket_path == NULL || r < 0) {
+		config->socket_path = NULL;
+		return r;
+	}
+	r = sockaddr_listen_unix(config->socket_path, &fd, err);
+	if (r < 0)
+		config->socket_path = NULL; /* not ours to unlink */
+	return r == 0 ? start_front(server, fd, NULL, true, err) : r;
+}
+
+/* The fronts' own failure needs nothing undone: they accept nothing before the loop runs. */
+static int start_parts(struct http_server *server, struct error *err)
+{
+	int r = start_fronts(server, err);
 
 	if (r < 0)
 		return r;
-	server->daemon = start_daemon(server, tls ? -1 : fd);
+	server->daemon = start_daemon(server);
 	if (server->daemon == NULL)
 		return error_set(err, E_IO, "starting the HTTP server failed");
-	return start_watching(server, loop, err);
+	return start_watching(server, server->loop, err);
 }
 
 static void ignore_closed(void *owner)
@@ -452,21 +558,22 @@ static void ignore_closed(void *owner)
 int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret, struct error *err)
 {
 	struct http_server *server = calloc(1, sizeof(*server));
-	int fd = -1, r;
+	int r;
 
 	if (server == NULL)
 		return error_nomem(err);
 	server->config = *config;
-	r = sockaddr_listen(config->host, config->port, config->tls == NULL, &fd, &server->port, err);
-	if (r == 0)
-		r = start_parts(server, loop, fd, err);
+	server->loop = loop;
+	r = start_parts(server, err);
 	if (r < 0) {
 		if (server->daemon != NULL)
 			MHD_stop_daemon(server->daemon);
-		if (server->front != NULL) {
-			front_quiesce(server->front);
-			front_close(server->front, ignore_closed);
+		for (size_t i = 0; i < server->fronts_len; i++) {
+			front_quiesce(server->fronts[i]);
+			front_close(server->fronts[i], ignore_closed);
 		}
+		if (server->config.socket_path != NULL)
+			(void)unlink(server->config.socket_path);
 		free(server);
 		return r;
 	}
