@@ -9,9 +9,9 @@ def literal(text):
 
 
 def main(output, *inputs):
-    for number, name in enumerate(inputs, 1):
-        if not pathlib.Path(name).name.startswith('%04d-' % number):
-            sys.exit('%s: expected migration number %04d' % (name, number))
+    numbers = [int(pathlib.Path(name).name.split('-')[0]) for name in inputs]
+    if numbers != sorted(set(numbers)):
+        sys.exit('migrations out of order: %s' % numbers)
     texts = [literal(pathlib.Path(name).read_text(encoding='ascii')) for name in inputs]
     pathlib.Path(output).write_text(
         '#include "migrations.h"\n\nconst char *const schema_migrations[] = {\n%s,\n};\n\n'

@@ -24,6 +24,7 @@ static const struct error_row error_table[E_LAST_ - E_NOMEM] = {
     ROW(E_INVALID) = {"invalid", "Invalid configuration", 422, false},
     ROW(E_TOO_LARGE) = {"too-large", "Too large", 413, false},
     ROW(E_NOT_FOUND) = {"not-found", "Not found", 404, false},
+    ROW(E_GONE) = {"gone", "Gone", 410, false},
     ROW(E_EXISTS) = {"exists", "Exists already", 412, false},
     ROW(E_CONFLICT) = {"conflict", "Conflict", 409, false},
     ROW(E_PRECONDITION) = {"precondition-failed", "Precondition failed", 412, false},

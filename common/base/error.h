@@ -20,6 +20,7 @@ enum error_code {
 	E_INVALID,         /* well-formed, but not allowed: findings say what */
 	E_TOO_LARGE,       /* beyond a stated limit */
 	E_NOT_FOUND,       /* no such object, path or name */
+	E_GONE,            /* it was there; history does not reach that far back any more */
 	E_EXISTS,          /* create-only, and it is there */
 	E_CONFLICT,        /* collides with another object or is referenced by one */
 	E_PRECONDITION,    /* If-Match or an expected version does not hold */

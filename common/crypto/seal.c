@@ -6,10 +6,12 @@
 #include "base/file.h"
 #include "crypto/crypto.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,21 +21,19 @@
 #define NONCE_LEN 12
 #define TAG_LEN 16
 #define SEAL_VERSION 1
-#define KEYS_MAX 256
 #define FILE_MAX (64 * 1024)
 #define FILE_HEADER "tlsplane-keyring-v1\n"
 
 DEFINE_CLEANUP(EVP_CIPHER_CTX, EVP_CIPHER_CTX_free);
 
 struct keyring_key {
-	uint32_t id;
+	struct keyring_entry entry;
 	uint8_t key[KEY_LEN];
 };
 
 struct keyring {
-	struct keyring_key keys[KEYS_MAX]; /* oldest first */
+	struct keyring_key keys[KEYRING_KEYS_MAX]; /* oldest first */
 	size_t count;
-	uint8_t fingerprint[8];
 };
 
 struct keyring *keyring_free(struct keyring *keyring)
@@ -48,7 +48,7 @@ struct keyring *keyring_free(struct keyring *keyring)
 static const struct keyring_key *keyring_find(const struct keyring *keyring, uint32_t id)
 {
 	for (size_t i = 0; i < keyring->count; i++) {
-		if (keyring->keys[i].id == id)
+		if (keyring->keys[i].entry.id == id)
 			return &keyring->keys[i];
 	}
 	return NULL;
@@ -70,7 +70,7 @@ static bool keyring_read_line(struct keyring *keyring, const char **text, const 
 	const char *at = *text;
 	uint64_t id = 0;
 
-	if (keyring->count == KEYS_MAX || at == end || *at < '0' || *at > '9')
+	if (keyring->count == KEYRING_KEYS_MAX || at == end || *at < '0' || *at > '9')
 		return false;
 	for (; at < end && *at >= '0' && *at <= '9' && id <= UINT32_MAX; at++)
 		id = id * 10 + (uint64_t)(*at - '0');
@@ -86,27 +86,27 @@ static bool keyring_read_line(struct keyring *keyring, const char **text, const 
 	}
 	if (*at++ != '\n')
 		return false;
-	key->id = (uint32_t)id;
+	key->entry.id = (uint32_t)id;
 	keyring->count++;
 	*text = at;
 	return true;
 }
 
-static int keyring_set_fingerprint(struct keyring *keyring, struct error *err)
+static int key_set_fingerprint(struct keyring_key *key, struct error *err)
 {
 	CLEANUP(buf_deinit) struct buf input = {.sensitive = true};
 	uint8_t digest[SHA256_LEN];
 	int r;
 
 	buf_put(&input, "tlsplane/keyring/v1", sizeof("tlsplane/keyring/v1"));
-	buf_put_u32(&input, keyring->keys[0].id);
-	buf_put(&input, keyring->keys[0].key, KEY_LEN);
+	buf_put_u32(&input, key->entry.id);
+	buf_put(&input, key->key, KEY_LEN);
 	if (input.failed)
 		return error_nomem(err);
 	r = crypto_sha256(BYTES(input.data, input.len), digest, err);
 	if (r < 0)
 		return r;
-	memcpy(keyring->fingerprint, digest, sizeof(keyring->fingerprint));
+	memcpy(key->entry.fingerprint, digest, sizeof(key->entry.fingerprint));
 	return 0;
 }
 
@@ -128,9 +128,11 @@ static int keyring_parse(const char *text, size_t len, struct keyring **ret, str
 	}
 	if (keyring->count == 0)
 		return error_set(err, E_CORRUPT, "a keyring without a key");
-	r = keyring_set_fingerprint(keyring, err);
-	if (r < 0)
-		return r;
+	for (size_t i = 0; i < keyring->count; i++) {
+		r = key_set_fingerprint(&keyring->keys[i], err);
+		if (r < 0)
+			return r;
+	}
 	*ret = TAKE_PTR(keyring);
 	return 0;
 }
@@ -173,31 +175,52 @@ static int keyring_read(int fd, struct keyring **ret, struct error *err)
 	return keyring_parse((const char *)text.data, text.len, ret, err);
 }
 
-static int make_text(struct buf *text, struct error *err)
+static void put_line(const struct keyring_key *key, struct buf *text)
 {
-	uint8_t key[KEY_LEN];
-	char hex[2 * KEY_LEN + 1];
-	int r = crypto_random(key, sizeof(key), err);
+	char hex[2 * KEY_LEN + 1], id[16];
+
+	crypto_hex(key->key, KEY_LEN, hex);
+	snprintf(id, sizeof(id), "%u ", (unsigned)key->entry.id);
+	buf_put_str(text, id);
+	buf_put(text, hex, 2 * KEY_LEN);
+	buf_put_str(text, "\n");
+	secret_wipe(hex, sizeof(hex));
+}
+
+int keyring_save(const struct keyring *keyring, const char *path, bool replace, struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
+
+	buf_put_str(&text, FILE_HEADER);
+	for (size_t i = 0; i < keyring->count; i++)
+		put_line(&keyring->keys[i], &text);
+	if (text.failed)
+		return error_nomem(err);
+	return replace ? file_replace(path, 0600, BYTES(text.data, text.len), err)
+	               : file_create(path, 0600, BYTES(text.data, text.len), err);
+}
+
+/* Appends a random key with this id. */
+static int put_random(struct keyring *keyring, uint32_t id, struct error *err)
+{
+	struct keyring_key *key = &keyring->keys[keyring->count];
+	int r = crypto_random(key->key, KEY_LEN, err);
 
 	if (r < 0)
 		return r;
-	crypto_hex(key, sizeof(key), hex);
-	buf_put_str(text, FILE_HEADER "1 ");
-	buf_put(text, hex, 2 * KEY_LEN);
-	buf_put_str(text, "\n");
-	secret_wipe(key, sizeof(key));
-	secret_wipe(hex, sizeof(hex));
-	return text->failed ? error_nomem(err) : 0;
+	key->entry.id = id;
+	keyring->count++;
+	return key_set_fingerprint(key, err);
 }
 
 /* One that exists is never replaced. */
 static int keyring_make_file(const char *path, struct error *err)
 {
-	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
-	int r = make_text(&text, err);
+	CLEANUP(keyring_free) struct keyring *keyring = calloc(1, sizeof(*keyring));
+	int r = keyring == NULL ? error_nomem(err) : put_random(keyring, 1, err);
 
 	if (r == 0)
-		r = file_create(path, 0600, BYTES(text.data, text.len), err);
+		r = keyring_save(keyring, path, false, err);
 	return r == E_EXISTS ? 0 : r;
 }
 
@@ -224,9 +247,56 @@ int keyring_load(const char *path, bool create, struct keyring **ret, struct err
 	return r < 0 ? error_prefix(err, r, "keyring %s", path) : 0;
 }
 
-void keyring_fingerprint(const struct keyring *keyring, uint8_t fingerprint[8])
+void keyring_fingerprint(const struct keyring *keyring, uint8_t fingerprint[KEYRING_FINGERPRINT_LEN])
 {
-	memcpy(fingerprint, keyring->fingerprint, sizeof(keyring->fingerprint));
+	memcpy(fingerprint, keyring->keys[0].entry.fingerprint, KEYRING_FINGERPRINT_LEN);
+}
+
+size_t keyring_size(const struct keyring *keyring)
+{
+	return keyring->count;
+}
+
+struct keyring_entry keyring_entry(const struct keyring *keyring, size_t index)
+{
+	assert(index < keyring->count);
+	return keyring->keys[index].entry;
+}
+
+int keyring_add(const struct keyring *keyring, struct keyring **ret, struct error *err)
+{
+	CLEANUP(keyring_free) struct keyring *more = malloc(sizeof(*more));
+	uint32_t newest = 0;
+	int r;
+
+	if (more == NULL)
+		return error_nomem(err);
+	*more = *keyring;
+	for (size_t i = 0; i < more->count; i++)
+		newest = more->keys[i].entry.id > newest ? more->keys[i].entry.id : newest;
+	if (more->count == KEYRING_KEYS_MAX || newest == UINT32_MAX)
+		return error_set(err, E_TOO_LARGE, "the keyring is full (%zu keys, the newest is %u)", more->count, (unsigned)newest);
+	r = put_random(more, newest + 1, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(more);
+	return 0;
+}
+
+int keyring_select(const struct keyring *keyring, bool (*is_wanted)(const struct keyring_entry *entry, void *context), void *context,
+                   struct keyring **ret, struct error *err)
+{
+	struct keyring *some = calloc(1, sizeof(*some));
+
+	if (some == NULL)
+		return error_nomem(err);
+	for (size_t i = 0; i < keyring->count; i++) {
+		if (is_wanted(&keyring->keys[i].entry, context))
+			some->keys[some->count++] = keyring->keys[i];
+	}
+	assert(some->count > 0);
+	*ret = some;
+	return 0;
 }
 
 /* Encrypts data[0, len) in place and makes the tag. */
@@ -261,7 +331,7 @@ int keyring_seal(const struct keyring *keyring, struct bytes aad, struct bytes p
 	if (r < 0)
 		return r;
 	buf_put_u8(out, SEAL_VERSION);
-	buf_put_u32(out, key->id);
+	buf_put_u32(out, key->entry.id);
 	buf_put(out, nonce, sizeof(nonce));
 	start = out->len;
 	buf_put(out, plain.data, plain.len);
@@ -321,4 +391,14 @@ int keyring_open(const struct keyring *keyring, struct bytes aad, struct bytes s
 	if (key == NULL)
 		return error_set(err, E_CORRUPT, "sealed with key %u, which the keyring lacks", (unsigned)id);
 	return open_with(key, nonce.data, aad, cipher, tag.data, ret, err);
+}
+
+bool seal_key_id(struct bytes sealed, uint32_t *ret)
+{
+	struct cursor cursor = {.data = sealed.data, .left = sealed.len};
+
+	if (sealed.len < SEAL_OVERHEAD || cursor_u8(&cursor) != SEAL_VERSION)
+		return false;
+	*ret = cursor_u32(&cursor);
+	return true;
 }

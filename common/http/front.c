@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "http/front_conn.h"
+#include "http/sockaddr.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -19,8 +20,8 @@ struct front {
 	struct front_config config;
 	struct front_conn_owner conn_owner;
 	struct tls_server *server;
-	uv_tcp_t listener;
-	bool quiet, listener_closed;
+	union front_socket listener;
+	bool started, quiet, listener_closed;
 	struct front_conn *newest, *oldest;
 	uint32_t open; /* connections that are not GONE */
 	uint64_t told_at;
@@ -37,7 +38,7 @@ static struct front *front_of(const struct front_conn *conn)
 /* A front whose start failed has no on_closed; it goes all the same. */
 static void free_when_closed(struct front *front)
 {
-	if (!front->listener_closed || front->newest != NULL || (front->on_closed == NULL && front->server != NULL))
+	if (!front->listener_closed || front->newest != NULL || (front->on_closed == NULL && front->started))
 		return;
 	if (front->on_closed != NULL)
 		front->on_closed(front->config.owner);
@@ -90,6 +91,11 @@ static void on_conn_freed(struct front_conn *conn)
 	free_when_closed(front);
 }
 
+static bool has_asked(const struct front_conn *conn)
+{
+	return conn->state != FRONT_HANDSHAKE && (conn->state != FRONT_OPEN || conn->gate.heads > 0);
+}
+
 /* True: there is a place for one more. */
 static bool make_room(struct front *front)
 {
@@ -97,12 +103,40 @@ static bool make_room(struct front *front)
 
 	if (front->open < front->config.connections_max)
 		return true;
-	while (conn != NULL && conn->state != FRONT_HANDSHAKE)
+	while (conn != NULL && has_asked(conn))
 		conn = conn->previous;
 	if (conn == NULL)
 		return false;
 	front_conn_drop(conn);
 	return true;
+}
+
+static void init_socket(const struct front *front, union front_socket *socket)
+{
+	if (front->config.is_unix)
+		(void)uv_pipe_init(front->config.loop, &socket->pipe, 0); /* neither can fail */
+	else
+		(void)uv_tcp_init(front->config.loop, &socket->tcp);
+}
+
+static int read_peer(const struct front *front, struct front_conn *conn)
+{
+	uv_os_fd_t fd;
+	int r;
+
+	conn->peer_len = sizeof(conn->peer);
+	if (!front->config.is_unix) {
+		uv_tcp_nodelay(&conn->client.tcp, 1);
+		return uv_tcp_getpeername(&conn->client.tcp, (struct sockaddr *)&conn->peer, &conn->peer_len);
+	}
+	r = uv_fileno(&conn->client.handle, &fd);
+	if (r == 0) {
+		socklen_t len;
+
+		sockaddr_read_unix_peer(fd, &conn->peer, &len);
+		conn->peer_len = (int)len;
+	}
+	return r;
 }
 
 /* Accepted and dropped: libuv would stop accepting otherwise. Takes conn over. */
@@ -113,25 +147,24 @@ static void accept_conn(struct front *front, struct front_conn *conn)
 	int r;
 
 	conn->owner = &front->conn_owner;
-	conn->peer_len = sizeof(conn->peer);
-	(void)uv_tcp_init(front->config.loop, &conn->tcp); /* neither can fail */
-	(void)uv_timer_init(front->config.loop, &conn->timer);
+	init_socket(front, &conn->client);
+	(void)uv_timer_init(front->config.loop, &conn->timer); /* can't fail */
+	(void)uv_timer_init(front->config.loop, &conn->head_timer);
 	list_add(front, conn);
 	front->open++;
-	r = uv_accept((uv_stream_t *)&front->listener, (uv_stream_t *)&conn->tcp);
+	r = uv_accept(&front->listener.stream, &conn->client.stream);
+	conn->client.handle.data = conn->timer.data = conn->head_timer.data = conn;
+	conn->handles = 3;
 	if (r == 0)
-		r = uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&conn->peer, &conn->peer_len);
-	conn->tcp.data = conn->timer.data = conn;
-	conn->handles = 2;
-	if (r < 0 || !room || tls_server_accept(front->server, &conn->stream, &err) < 0) {
-		log_event(LOG_DEBUG, "https connection refused",
+		r = read_peer(front, conn);
+	if (r < 0 || !room || (front->server != NULL && tls_server_accept(front->server, &conn->stream, &err) < 0)) {
+		log_event(LOG_DEBUG, "http connection refused",
 		          LOG_STR("reason", r < 0   ? uv_strerror(r)
 		                            : !room ? "too many connections"
 		                                    : err.text));
 		front_conn_drop(conn);
 		return;
 	}
-	uv_tcp_nodelay(&conn->tcp, 1);
 	front_conn_start(conn);
 }
 
@@ -141,14 +174,14 @@ static void on_connection(uv_stream_t *stream, int status)
 	struct front_conn *conn;
 
 	if (status < 0) {
-		log_event(LOG_WARNING, "https accept failed", LOG_STR("reason", uv_strerror(status)));
+		log_event(LOG_WARNING, "http accept failed", LOG_STR("reason", uv_strerror(status)));
 		return;
 	}
 	conn = calloc(1, sizeof(*conn));
 	if (conn != NULL)
 		accept_conn(front, conn);
 	else
-		log_event(LOG_WARNING, "https accept failed", LOG_STR("reason", "out of memory"));
+		log_event(LOG_WARNING, "http accept failed", LOG_STR("reason", "out of memory"));
 }
 
 /* TLS -------------------------------------------------------------------------------------------------------------- */
@@ -197,19 +230,19 @@ static struct front *front_new(const struct front_config *config)
 	                                              .on_plain = on_conn_plain,
 	                                              .on_gone = on_conn_gone,
 	                                              .on_freed = on_conn_freed};
-	(void)uv_tcp_init(config->loop, &front->listener); /* can't fail */
-	front->listener.data = front;
+	init_socket(front, &front->listener);
+	front->listener.handle.data = front;
 	return front;
 }
 
 static int listen_on(struct front *front, int fd, struct error *err)
 {
-	int r = uv_tcp_open(&front->listener, fd);
+	int r = front->config.is_unix ? uv_pipe_open(&front->listener.pipe, fd) : uv_tcp_open(&front->listener.tcp, fd);
 
 	if (r < 0)
 		close(fd);
 	else
-		r = uv_listen((uv_stream_t *)&front->listener, BACKLOG, on_connection);
+		r = uv_listen(&front->listener.stream, BACKLOG, on_connection);
 	return r < 0 ? error_set(err, E_IO, "listen: %s", uv_strerror(r)) : 0;
 }
 
@@ -224,10 +257,11 @@ int front_start(const struct front_config *config, int fd, struct front **ret, s
 		return error_nomem(err);
 	}
 	r = listen_on(front, fd, err);
-	if (r == 0)
+	if (r == 0 && config->tls.put_certificate != NULL)
 		r = tls_server_new(&hooks, &front->server, err);
+	front->started = r == 0;
 	if (r < 0) {
-		uv_close((uv_handle_t *)&front->listener, on_listener_closed);
+		uv_close(&front->listener.handle, on_listener_closed);
 		return r;
 	}
 	*ret = front;
@@ -240,10 +274,10 @@ void front_quiesce(struct front *front)
 
 	assert(!front->quiet);
 	front->quiet = true;
-	uv_close((uv_handle_t *)&front->listener, on_listener_closed);
+	uv_close(&front->listener.handle, on_listener_closed);
 	for (struct front_conn *conn = front->newest; conn != NULL; conn = next) {
 		next = conn->next;
-		if (conn->state == FRONT_HANDSHAKE)
+		if (!has_asked(conn))
 			front_conn_drop(conn);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTPS in front of libmicrohttpd (whose own TLS would be GnuTLS), inside common/http: accepts, ends TLS with our
- * OpenSSL code, and hands the plain bytes on through a socket pair whose other end its owner gives to MHD. Bounded:
+/* In front of libmicrohttpd (whose own TLS would be GnuTLS, and whose own refusals are HTML), inside common/http:
+ * accepts, ends TLS with our OpenSSL code if there is TLS, checks how requests are framed (gate.h), and hands the plain
+ * bytes on through a socket pair whose other end its owner gives to MHD. Bounded:
  * connections, the handshake's time, and a few records per direction and connection; who can't take bytes stops the
  * other from sending. One loop. */
 #pragma once
@@ -16,8 +17,9 @@ struct front;
 
 struct front_config {
 	uv_loop_t *loop;
-	struct http_tls tls;
-	uint32_t connections_max; /* open ones; when full, the oldest that still shakes hands goes, else the new one */
+	struct http_tls tls;      /* put_certificate NULL: plain */
+	bool is_unix;             /* a Unix socket */
+	uint32_t connections_max; /* open ones; when full, the oldest without a request yet goes, else the new one */
 	uint32_t idle_seconds;    /* a client that takes nothing for that long is cut */
 	/* The plain end of a connection whose handshake is done: takes fd over, also when it fails. */
 	void (*on_plain)(int fd, const struct sockaddr *peer, socklen_t peer_len, void *owner);
@@ -27,7 +29,7 @@ struct front_config {
 /* fd: a listening socket, taken over in any case. E_NOMEM, E_IO, E_CRYPTO; after a failure the loop has handles to
  * close: run it. */
 int front_start(const struct front_config *config, int fd, struct front **ret, struct error *err) MUST_USE;
-/* Stops accepting and drops who still shakes hands. */
+/* Stops accepting and drops who has sent no request yet. */
 void front_quiesce(struct front *front);
 /* After the owner has closed all plain ends: lets the rest flow out for a moment; on_closed once, at once if nothing is
  * open, then its memory goes. */

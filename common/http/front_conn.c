@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define HANDSHAKE_MS 10000
+#define HEAD_MS 10000
 #define CLOSE_MS 2000
 #define UNSENT_MAX (64u << 10) /* TLS's own answers (alerts, key updates) to a client that reads none of them */
 
@@ -30,7 +31,7 @@ static void log_failure(const struct front_conn *conn, const struct error *why)
 	if (!log_is_on(LOG_DEBUG))
 		return;
 	sockaddr_format((const struct sockaddr *)&conn->peer, peer);
-	log_event(LOG_DEBUG, "https connection failed", LOG_STR("peer", peer), LOG_ERR(why));
+	log_event(LOG_DEBUG, "http connection failed", LOG_STR("peer", peer), LOG_ERR(why));
 }
 
 /* End -------------------------------------------------------------------------------------------------------------- */
@@ -42,6 +43,7 @@ static void on_handle_closed(uv_handle_t *handle)
 	if (--conn->handles > 0)
 		return;
 	tls_stream_deinit(&conn->stream);
+	gate_deinit(&conn->gate);
 	buf_deinit(&conn->feed);
 	buf_deinit(&conn->sent);
 	conn->owner->on_freed(conn);
@@ -52,9 +54,10 @@ void front_conn_drop(struct front_conn *conn)
 	if (conn->state == FRONT_GONE)
 		return;
 	move(conn, FRONT_GONE);
-	uv_close((uv_handle_t *)&conn->tcp, on_handle_closed);
+	uv_close(&conn->client.handle, on_handle_closed);
 	uv_close((uv_handle_t *)&conn->timer, on_handle_closed);
-	if (conn->handles == 3)
+	uv_close((uv_handle_t *)&conn->head_timer, on_handle_closed);
+	if (conn->handles == 4)
 		uv_close((uv_handle_t *)&conn->plain, on_handle_closed);
 	conn->owner->on_gone(conn);
 }
@@ -97,7 +100,7 @@ static void linger(struct front_conn *conn)
 {
 	move(conn, FRONT_LINGERING);
 	set_deadline(conn, CLOSE_MS);
-	if (uv_shutdown(&conn->last, (uv_stream_t *)&conn->tcp, on_last) < 0)
+	if (uv_shutdown(&conn->last, &conn->client.stream, on_last) < 0)
 		front_conn_drop(conn);
 }
 
@@ -106,7 +109,9 @@ static void flush(struct front_conn *conn)
 {
 	move(conn, FRONT_FLUSHING);
 	set_deadline(conn, conn->owner->idle_ms);
-	tls_stream_shutdown(&conn->stream);
+	uv_timer_stop(&conn->head_timer);
+	if (conn->stream.ssl != NULL)
+		tls_stream_shutdown(&conn->stream);
 }
 
 /* A broken promise of TLS: the alert is in the stream's out already. */
@@ -148,7 +153,7 @@ static void send_out(struct front_conn *conn)
 	conn->stream.out = BUF_NULL;
 	part = uv_buf_init((char *)conn->sent.data, (unsigned)conn->sent.len);
 	conn->sending.data = conn;
-	if (uv_write(&conn->sending, (uv_stream_t *)&conn->tcp, &part, 1, on_sent) < 0) {
+	if (uv_write(&conn->sending, &conn->client.stream, &part, 1, on_sent) < 0) {
 		buf_deinit(&conn->sent);
 		front_conn_drop(conn);
 		return;
@@ -185,11 +190,25 @@ static void on_fed(uv_write_t *request, int status)
 	pump(conn);
 }
 
+static void on_head_late(uv_timer_t *timer);
+
+/* The head's time runs while its bytes could come. */
+static void watch_head(struct front_conn *conn)
+{
+	uv_handle_t *timer = (uv_handle_t *)&conn->head_timer;
+
+	if (!gate_is_within_head(&conn->gate))
+		uv_timer_stop(&conn->head_timer);
+	else if (!uv_is_active(timer))
+		(void)uv_timer_start(&conn->head_timer, on_head_late, HEAD_MS, 0); /* has a callback: can't fail */
+}
+
 static void feed(struct front_conn *conn)
 {
 	uv_buf_t part;
 
-	if (conn->feed.failed) {
+	watch_head(conn);
+	if (conn->feed.failed || conn->gate.line.failed) {
 		front_conn_drop(conn);
 		return;
 	}
@@ -207,6 +226,22 @@ static void feed(struct front_conn *conn)
 		conn->is_feeding = true;
 }
 
+static void on_head_late(uv_timer_t *timer)
+{
+	struct front_conn *conn = timer->data;
+
+	if (conn->state != FRONT_OPEN)
+		return;
+	if (conn->is_feeding) { /* it is us who did not read */
+		watch_head(conn);
+		return;
+	}
+	conn->feed = (struct buf){.sensitive = true};
+	gate_expire(&conn->gate, &conn->feed);
+	feed(conn);
+	pump(conn);
+}
+
 /* Reading ---------------------------------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -214,6 +249,14 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 	struct front_conn *conn = handle->data;
 
 	*ret = uv_buf_init((char *)conn->owner->scratch, FRONT_READ_SIZE);
+}
+
+static void take_clear(struct front_conn *conn, const uv_buf_t *memory, size_t len)
+{
+	conn->feed = (struct buf){.sensitive = true};
+	gate_feed(&conn->gate, BYTES(memory->base, len), &conn->feed);
+	secret_wipe(memory->base, len);
+	feed(conn);
 }
 
 /* One read from the socket makes at most that much and one record that was there in part. */
@@ -228,7 +271,7 @@ static void take_plain(struct front_conn *conn)
 	do {
 		r = tls_stream_read(&conn->stream, plain, sizeof(plain), &len, &err);
 		if (r == 0)
-			buf_put(&conn->feed, plain, len);
+			gate_feed(&conn->gate, BYTES(plain, len), &conn->feed);
 	} while (r == 0 && len > 0);
 	secret_wipe(plain, sizeof(plain));
 	conn->client_ended = r == E_CLOSED;
@@ -252,9 +295,9 @@ static void open_plain(struct front_conn *conn)
 		fail(conn, &err);
 		return;
 	}
-	(void)uv_pipe_init(conn->tcp.loop, &conn->plain, 0); /* can't fail */
+	(void)uv_pipe_init(conn->client.handle.loop, &conn->plain, 0); /* can't fail */
 	conn->plain.data = conn;
-	conn->handles = 3;
+	conn->handles = 4;
 	r = uv_pipe_open(&conn->plain, ends[0]);
 	if (r < 0) {
 		close(ends[0]);
@@ -278,16 +321,27 @@ static void shake_hands(struct front_conn *conn)
 		open_plain(conn);
 }
 
-static void on_cipher(uv_stream_t *stream, ssize_t len, const uv_buf_t *memory)
+static void on_client(uv_stream_t *stream, ssize_t len, const uv_buf_t *memory)
 {
 	struct front_conn *conn = stream->data;
 
+	if (len == UV_EOF && conn->stream.ssl == NULL && conn->state == FRONT_OPEN) {
+		conn->client_ended = true;
+		end_feed(conn);
+		pump(conn);
+		return;
+	}
 	if (len < 0) {
 		front_conn_drop(conn);
 		return;
 	}
 	if (len == 0 || conn->state >= FRONT_FLUSHING)
 		return;
+	if (conn->stream.ssl == NULL) {
+		take_clear(conn, memory, (size_t)len);
+		pump(conn);
+		return;
+	}
 	conn->stream.in = BYTES(memory->base, (size_t)len);
 	if (conn->state == FRONT_HANDSHAKE)
 		shake_hands(conn);
@@ -297,25 +351,37 @@ static void on_cipher(uv_stream_t *stream, ssize_t len, const uv_buf_t *memory)
 	pump(conn);
 }
 
+/* Plain bytes into what goes to the client. */
+static int put_out(struct front_conn *conn, struct bytes plain, struct error *err)
+{
+	size_t done;
+	int r = 0;
+
+	if (conn->stream.ssl == NULL) {
+		buf_put(&conn->stream.out, plain.data, plain.len);
+		return conn->stream.out.failed ? error_nomem(err) : 0;
+	}
+	while (r == 0 && plain.len > 0) {
+		r = tls_stream_write(&conn->stream, plain, &done, err);
+		if (r == 0)
+			plain = BYTES(plain.data + done, plain.len - done);
+	}
+	return r;
+}
+
 static void on_plain(uv_stream_t *stream, ssize_t len, const uv_buf_t *memory)
 {
 	struct front_conn *conn = stream->data;
-	struct bytes plain = BYTES(memory->base, len > 0 ? (size_t)len : 0);
 	struct error err = ERROR_NULL;
-	size_t done;
-	int r = 0;
+	int r;
 
 	if (len < 0) {
 		flush(conn);
 		pump(conn);
 		return;
 	}
-	while (r == 0 && plain.len > 0) {
-		r = tls_stream_write(&conn->stream, plain, &done, &err);
-		if (r == 0)
-			plain = BYTES(plain.data + done, plain.len - done);
-	}
-	secret_wipe(memory->base, len > 0 ? (size_t)len : 0);
+	r = put_out(conn, BYTES(memory->base, (size_t)len), &err);
+	secret_wipe(memory->base, (size_t)len);
 	if (r < 0) {
 		log_failure(conn, &err);
 		front_conn_drop(conn);
@@ -326,7 +392,7 @@ static void on_plain(uv_stream_t *stream, ssize_t len, const uv_buf_t *memory)
 
 /* Pace ------------------------------------------------------------------------------------------------------------- */
 
-static bool wants_cipher(const struct front_conn *conn)
+static bool wants_client(const struct front_conn *conn)
 {
 	switch (conn->state) {
 	case FRONT_HANDSHAKE:
@@ -342,19 +408,19 @@ static bool wants_cipher(const struct front_conn *conn)
 
 static void pace(struct front_conn *conn)
 {
-	bool cipher = wants_cipher(conn);
+	bool client = wants_client(conn);
 	bool plain = conn->state == FRONT_OPEN && !conn->is_sending;
 	int r = 0;
 
-	if (cipher && !conn->reads_tcp)
-		r = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_cipher);
-	else if (!cipher && conn->reads_tcp)
-		uv_read_stop((uv_stream_t *)&conn->tcp);
+	if (client && !conn->reads_client)
+		r = uv_read_start(&conn->client.stream, on_alloc, on_client);
+	else if (!client && conn->reads_client)
+		uv_read_stop(&conn->client.stream);
 	if (plain && !conn->reads_plain && r == 0)
 		r = uv_read_start((uv_stream_t *)&conn->plain, on_alloc, on_plain);
 	else if (!plain && conn->reads_plain)
 		uv_read_stop((uv_stream_t *)&conn->plain);
-	conn->reads_tcp = cipher;
+	conn->reads_client = client;
 	conn->reads_plain = plain;
 	if (r < 0)
 		front_conn_drop(conn);
@@ -373,6 +439,9 @@ static void pump(struct front_conn *conn)
 
 void front_conn_start(struct front_conn *conn)
 {
-	set_deadline(conn, HANDSHAKE_MS);
+	if (conn->stream.ssl != NULL)
+		set_deadline(conn, HANDSHAKE_MS);
+	else
+		open_plain(conn);
 	pump(conn);
 }

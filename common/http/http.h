@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmicrohttpd inside a uv loop: plain HTTP on loopback, HTTPS (our own TLS in front) on any address. A request is
- * delivered whole (body bounded); the answer may come later, from the loop. MHD runs in external epoll mode, its epoll
+/* libmicrohttpd inside a uv loop: plain HTTP on loopback and on a Unix socket, HTTPS (our own TLS in front) on any
+ * address. A request is delivered whole (body bounded); the answer may come later, from the loop. MHD runs in external epoll mode, its epoll
  * descriptor watched by uv_poll; a request that waits is a suspended MHD connection. One loop owns a server and its
  * requests. The process ignores SIGPIPE. */
 #pragma once
@@ -25,10 +25,17 @@ struct http_tls {
 };
 
 struct http_config {
-	const char *host;           /* without tls it must be loopback: E_FORBIDDEN otherwise */
+	const char *host;           /* without tls it must be loopback: E_FORBIDDEN otherwise; NULL: socket_path alone */
+	bool is_insecure;           /* any host without tls */
+	const char *socket_path;    /* a Unix socket too, plain, for its owner alone; borrowed; NULL: none */
 	const struct http_tls *tls; /* copied; NULL: plain HTTP */
 	uint16_t port;              /* 0: any, see http_server_port */
+	/* Who may be meant by the Host field of a request (not on the Unix socket): an IP address, "localhost", or one of these,
+	 * NULL at their end, borrowed; else 421, since a page may have had its own name resolved to our address. NULL: any. */
+	const char *const *hosts;
 	size_t body_max;
+	size_t large_body;     /* from this size on, announced or come, a body is large; 0: none is */
+	uint32_t large_max;    /* so many of those may be under way; who comes next: 503 */
 	uint32_t connections_max;
 	uint32_t idle_seconds;
 	/* Called with the head alone, before any body is kept: how many bytes of body may come (body_max caps it). May
@@ -39,14 +46,15 @@ struct http_config {
 	void (*on_drop)(struct http_request *request, void *owner);
 	/* Called with the whole request; answers now or later with http_reply, exactly once. */
 	void (*on_request)(struct http_request *request, void *owner);
-	/* The answer to something MHD or this module refuses itself (too large, bad path...): fills body and content type.
-	 * NULL: text. */
-	void (*on_refusal)(int status, const char *detail, struct buf *body, const char **content_type, void *owner);
+	/* The answer to something this module refuses itself (too large, bad path...): fills body and content type. Of what is
+	 * no request at all, method and path are made up. NULL: text. */
+	void (*on_refusal)(const struct http_request *request, int status, const char *detail, struct buf *body,
+	                   const char **content_type, void *owner);
 	void *owner;
 };
 
-/* E_INVALID: host is no IP address; E_FORBIDDEN, E_BUSY, E_NOMEM, E_IO, E_CRYPTO. After a failure with tls the loop may
- * have handles of ours to close: run it once more. */
+/* E_INVALID: host is no IP address; E_FORBIDDEN, E_BUSY, E_NOMEM, E_IO, E_CRYPTO. After a failure the loop may have
+ * handles of ours to close: run it once more. */
 int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret,
                       struct error *err) MUST_USE;
 uint16_t http_server_port(const struct http_server *server);
@@ -68,7 +76,10 @@ const char *http_query(const struct http_request *request, const char *name);
 size_t http_query_count(const struct http_request *request);
 const char *http_query_name(const struct http_request *request, size_t index);
 struct bytes http_body(const struct http_request *request);
-const char *http_peer(const struct http_request *request); /* "127.0.0.1:1234" */
+/* Gives the memory of its first len bytes back when that is much: they must not be read any more. While a request is
+ * delivered and not answered another thread may read its body and call this. */
+void http_drop_body(struct http_request *request, size_t len);
+const char *http_peer(const struct http_request *request); /* "127.0.0.1:1234", "unix:uid=1000,pid=77" */
 /* The client's X-Request-Id if it is sane, else a made one. */
 const char *http_request_id(const struct http_request *request);
 void *http_request_data(const struct http_request *request);

@@ -10,7 +10,7 @@
 
 static_assert(TARGET_PARAMETERS_MAX == HTTP_QUERY_MAX, "one limit, in two headers: target.h stands alone");
 
-struct http_request *request_new(struct MHD_Connection *connection, const char *target)
+struct http_request *request_new(uv_loop_t *loop, struct MHD_Connection *connection, const char *target)
 {
 	struct http_request *request = calloc(1, sizeof(*request));
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -20,7 +20,10 @@ struct http_request *request_new(struct MHD_Connection *connection, const char *
 		return NULL;
 	request->connection = connection;
 	request->state = REQUEST_HEAD;
-	request->body.sensitive = true;
+	request->loop = loop;
+	request->begun = uv_now(loop);
+	request->body = BODY_NULL;
+	request->is_unix = info != NULL && info->client_addr->sa_family == AF_UNIX;
 	sockaddr_format(info != NULL ? info->client_addr : NULL, request->peer);
 	request->target_code = target_parse(target, &request->target, &err);
 	if (request->target_code < 0)
@@ -34,7 +37,7 @@ void request_free(struct http_request *request)
 		MHD_destroy_response(request->reply);
 	target_deinit(&request->target);
 	free(request->target_refusal);
-	buf_deinit(&request->body);
+	body_deinit_later(&request->body, request->loop);
 	free(request);
 }
 
@@ -152,7 +155,12 @@ const char *http_query_name(const struct http_request *request, size_t index)
 
 struct bytes http_body(const struct http_request *request)
 {
-	return BYTES(request->body.data, request->body.len);
+	return body_bytes(&request->body);
+}
+
+void http_drop_body(struct http_request *request, size_t len)
+{
+	body_drop(&request->body, len);
 }
 
 const char *http_peer(const struct http_request *request)

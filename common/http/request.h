@@ -8,6 +8,7 @@
  * While DELIVERED the MHD connection is suspended; while ORPHANED there is none. */
 #pragma once
 
+#include "http/body.h"
 #include "http/http.h"
 #include "http/sockaddr.h"
 #include "http/target.h"
@@ -26,6 +27,10 @@ struct http_request {
 	bool started;   /* the handler has seen the head */
 	bool adopted;   /* on_head let it pass: on_request or on_drop follows */
 	bool suspended; /* DELIVERED, and the handler has returned */
+	bool large;     /* has one of the places for large bodies */
+	bool last;      /* the connection ends with the answer */
+	bool is_unix;   /* came over the Unix socket */
+	uint64_t begun; /* ms of the loop */
 	char method[16];
 	char id[REQUEST_ID_MAX + 1];
 	char peer[SOCKADDR_TEXT_MAX];
@@ -34,14 +39,15 @@ struct http_request {
 	char *target_refusal;
 	size_t body_limit;
 	size_t dropped; /* bytes of body that came after the answer was decided */
-	struct buf body;
+	struct body body;
+	uv_loop_t *loop;
 	int reply_status;
 	struct MHD_Response *reply; /* owned until queued; NULL while ANSWERED: no memory, close */
 	void *data;
 };
 
 /* target: as on the wire. NULL without memory. */
-struct http_request *request_new(struct MHD_Connection *connection, const char *target);
+struct http_request *request_new(uv_loop_t *loop, struct MHD_Connection *connection, const char *target);
 void request_free(struct http_request *request);
 /* Moves along an edge of the drawing; asserts that there is one. */
 void request_set_state(struct http_request *request, enum request_state state);

@@ -6,6 +6,8 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define LISTEN_BACKLOG 128
@@ -71,6 +73,73 @@ int sockaddr_listen(const char *host, uint16_t port, bool only_loopback, int *re
 	return 0;
 }
 
+/* Is there a socket that nobody listens on any more? */
+static bool is_left_behind(const struct sockaddr_un *address)
+{
+	struct stat info;
+	bool dead = false;
+	int fd;
+
+	if (lstat(address->sun_path, &info) < 0 || !S_ISSOCK(info.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	dead = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return dead;
+}
+
+/* Between bind and chmod nobody can connect: it does not listen yet. */
+static int listen_at(int fd, const struct sockaddr_un *address, struct error *err)
+{
+	if (is_left_behind(address))
+		(void)unlink(address->sun_path); /* else bind says so */
+	if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		return error_set(err, errno == EADDRINUSE ? E_BUSY : error_from_errno(errno), "%s: %s", address->sun_path,
+		                 strerror(errno));
+	if (chmod(address->sun_path, 0600) < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
+		int code = error_set(err, error_from_errno(errno), "%s: %s", address->sun_path, strerror(errno));
+
+		(void)unlink(address->sun_path);
+		return code;
+	}
+	return 0;
+}
+
+int sockaddr_listen_unix(const char *path, int *ret_fd, struct error *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, r;
+
+	if (strlen(path) >= sizeof(address.sun_path) || path[0] == 0)
+		return error_set(err, E_INVALID, "a socket's path has 1 to %zu bytes", sizeof(address.sun_path) - 1);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, error_from_errno(errno), "socket: %s", strerror(errno));
+	r = listen_at(fd, &address, err);
+	if (r < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return r;
+}
+
+void sockaddr_read_unix_peer(int fd, struct sockaddr_storage *ret, socklen_t *ret_len)
+{
+	struct sockaddr_un *address = (void *)ret;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	*ret = (struct sockaddr_storage){.ss_family = AF_UNIX};
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
+		snprintf(address->sun_path, sizeof(address->sun_path), "unix:uid=%u,pid=%d", peer.uid, peer.pid);
+	else
+		snprintf(address->sun_path, sizeof(address->sun_path), "unix");
+	*ret_len = sizeof(*address);
+}
+
 void sockaddr_format(const struct sockaddr *address, char text[SOCKADDR_TEXT_MAX])
 {
 	char host[INET6_ADDRSTRLEN] = "";
@@ -86,5 +155,9 @@ void sockaddr_format(const struct sockaddr *address, char text[SOCKADDR_TEXT_MAX
 
 		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
 		snprintf(text, SOCKADDR_TEXT_MAX, "[%s]:%u", host, ntohs(in6->sin6_port));
+	} else if (address != NULL && address->sa_family == AF_UNIX) {
+		const struct sockaddr_un *un = (const void *)address;
+
+		snprintf(text, SOCKADDR_TEXT_MAX, "%.*s", SOCKADDR_TEXT_MAX - 1, un->sun_path);
 	}
 }

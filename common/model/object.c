@@ -35,6 +35,14 @@ bool uid_is_better(int32_t priority_a, const struct uid *a, int32_t priority_b, 
 	return memcmp(a->bytes, b->bytes, UID_LEN) > 0;
 }
 
+struct revision uid_revision(const struct uid *uid)
+{
+	struct cursor cursor = {uid->bytes, UID_LEN, false};
+	uint64_t epoch = cursor_u64(&cursor);
+
+	return (struct revision){epoch, cursor_u64(&cursor)};
+}
+
 void uid_format(const struct uid *uid, char text[2 * UID_LEN + 1])
 {
 	crypto_hex(uid->bytes, UID_LEN, text);

@@ -13,15 +13,6 @@
 #define UID_LEN 20
 #define DIGEST_LEN 32
 
-struct uid {
-	uint8_t bytes[UID_LEN]; /* u64 epoch, u64 revision, u32 ordinal; memcmp order is age */
-};
-
-struct uid uid_make(uint64_t epoch, uint64_t revision, uint32_t ordinal);
-/* Who wins where two objects claim the same name: higher priority, then the younger (creation, not last edit). */
-bool uid_is_better(int32_t priority_a, const struct uid *a, int32_t priority_b, const struct uid *b);
-void uid_format(const struct uid *uid, char text[2 * UID_LEN + 1]); /* lower-case hex */
-
 /* A point in history; orders lexicographically. {0, 0} is before everything. */
 struct revision {
 	uint64_t epoch;
@@ -29,6 +20,16 @@ struct revision {
 };
 
 int revision_compare(struct revision a, struct revision b);
+
+struct uid {
+	uint8_t bytes[UID_LEN]; /* u64 epoch, u64 revision, u32 ordinal; memcmp order is age */
+};
+
+struct uid uid_make(uint64_t epoch, uint64_t revision, uint32_t ordinal);
+/* Who wins where two objects claim the same name: higher priority, then the younger (creation, not last edit). */
+bool uid_is_better(int32_t priority_a, const struct uid *a, int32_t priority_b, const struct uid *b);
+struct revision uid_revision(const struct uid *uid); /* that made the object */
+void uid_format(const struct uid *uid, char text[2 * UID_LEN + 1]); /* lower-case hex */
 
 /* A 256-bit sum of object digests. */
 struct digest {
