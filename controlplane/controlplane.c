@@ -3,6 +3,7 @@
  * starting the next. News of commits travel up from the change engine to the publisher through here. */
 #include "controlplane.h"
 
+#include "access/access.h"
 #include "api/api.h"
 #include "base/log.h"
 #include "change/change.h"
@@ -20,6 +21,7 @@ struct controlplane {
 	uv_signal_t signals[2];
 	struct store *store;
 	struct change_engine *changes;
+	struct access *access;
 	struct publisher *publisher;
 	struct api *api;
 	bool stopping;
@@ -31,6 +33,8 @@ static void on_commit(const struct change_commit *commit, void *owner)
 
 	if (plane->publisher != NULL)
 		publisher_announce(plane->publisher, commit);
+	if (plane->api != NULL)
+		api_announce(plane->api, commit->head.revision);
 }
 
 /* Stopping -------------------------------------------------------------------------------------------------------- */
@@ -44,15 +48,26 @@ static void on_changes_closed(void *owner)
 		uv_close((uv_handle_t *)&plane->signals[i], NULL);
 }
 
+static void on_access_closed(void *owner)
+{
+	struct controlplane *plane = owner;
+
+	plane->access = NULL;
+	if (plane->changes != NULL)
+		change_engine_close(plane->changes, on_changes_closed);
+	else
+		on_changes_closed(plane);
+}
+
 static void on_publisher_closed(void *owner)
 {
 	struct controlplane *plane = owner;
 
 	plane->publisher = NULL;
-	if (plane->changes != NULL)
-		change_engine_close(plane->changes, on_changes_closed);
+	if (plane->access != NULL)
+		access_close(plane->access, on_access_closed, plane);
 	else
-		on_changes_closed(plane);
+		on_access_closed(plane);
 }
 
 static void on_api_closed(void *owner)
@@ -115,6 +130,14 @@ static int start_changes(struct controlplane *plane, const struct controlplane_c
 	return change_engine_start(&changes, &plane->changes, err);
 }
 
+static int start_access(struct controlplane *plane, const struct controlplane_config *config, struct error *err)
+{
+	struct access_config access = {
+	    .loop = &plane->loop, .store = plane->store, .changes = plane->changes, .rate = config->admin_rate};
+
+	return access_start(&access, &plane->access, err);
+}
+
 static int start_publisher(struct controlplane *plane, const struct controlplane_config *config, struct error *err)
 {
 	struct publisher_config publisher = {.loop = &plane->loop,
@@ -135,6 +158,7 @@ static int start_api(struct controlplane *plane, const struct controlplane_confi
 	                         .store = plane->store,
 	                         .changes = plane->changes,
 	                         .publisher = plane->publisher,
+	                         .access = plane->access,
 	                         .host = config->admin_host,
 	                         .port = config->admin_port,
 	                         .limits = {.rsa_bits_max = config->rsa_bits_max}};
@@ -151,6 +175,8 @@ static int start(struct controlplane *plane, const struct controlplane_config *c
 		r = store_open(&config->store, &plane->store, err);
 	if (r == 0)
 		r = start_changes(plane, config, err);
+	if (r == 0)
+		r = start_access(plane, config, err);
 	if (r == 0)
 		r = start_publisher(plane, config, err);
 	if (r == 0)

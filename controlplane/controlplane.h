@@ -21,6 +21,7 @@ struct controlplane_config {
 	uint16_t channel_port;
 	uint32_t rsa_bits_max;
 	uint32_t ticket_period_seconds;
+	uint32_t admin_rate; /* requests a second and token; 0: any */
 };
 
 /* Returns 0 after an orderly end, or why it could not start. */

@@ -25,6 +25,7 @@ enum {
 	OPTION_DATA_DIR,
 	OPTION_ADMIN_LISTEN,
 	OPTION_CHANNEL_LISTEN,
+	OPTION_ADMIN_RATE,
 	OPTION_TRUST_DOMAIN,
 	OPTION_CA_CERT,
 	OPTION_CA_KEY,
@@ -42,6 +43,7 @@ static const struct option_row option_rows[OPTIONS_ + 1] = {
     [OPTION_DATA_DIR] = {"data-dir", "DIR", "/var/lib/tlsplane", "store, keyring, CA, first admin token"},
     [OPTION_ADMIN_LISTEN] = {"admin-listen", "HOST:PORT", "127.0.0.1:9180", "admin API; loopback alone"},
     [OPTION_CHANNEL_LISTEN] = {"channel-listen", "HOST:PORT", "0.0.0.0:9190", "where agents connect"},
+    [OPTION_ADMIN_RATE] = {"admin-rate", "N", "1000", "requests a second that one token may make; 0: any number"},
     [OPTION_TRUST_DOMAIN] = {"trust-domain", "NAME", "tlsplane.local", "of the CA that the first start makes"},
     [OPTION_CA_CERT] = {"ca-cert", "FILE", NULL, "first start: use this CA (PEM) instead of making one"},
     [OPTION_CA_KEY] = {"ca-key", "FILE", NULL, "its private key (PEM)"},
@@ -121,6 +123,9 @@ static int read_config(const char *const *values, char hosts[2][256], struct con
 	r = options_parse_u32(values[OPTION_TICKET_PERIOD], 1, TICKET_PERIOD_MAX, &config->ticket_period_seconds, err);
 	if (r < 0)
 		return error_prefix(err, r, "--ticket-period");
+	r = options_parse_u32(values[OPTION_ADMIN_RATE], 0, 1000000, &config->admin_rate, err);
+	if (r < 0)
+		return error_prefix(err, r, "--admin-rate");
 	r = read_switch(values[OPTION_NEW_EPOCH], &config->store.new_epoch, err);
 	if (r < 0)
 		return error_prefix(err, r, "--new-epoch");

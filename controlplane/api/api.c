@@ -7,8 +7,11 @@
  * While CLOSING there are no new requests, and waits for agents are cut short. */
 #include "api/api.h"
 
+#include "api/apply.h"
 #include "api/auth.h"
 #include "api/call.h"
+#include "api/handlers.h"
+#include "api/poll.h"
 #include "api/write.h"
 #include "base/log.h"
 
@@ -18,6 +21,7 @@
 #include <strings.h>
 
 #define CONNECTIONS_MAX 512
+#define LARGE_MAX 2 /* bodies; each holds a thread of the pool while it is read, and its objects until they are stored */
 #define IDLE_SECONDS 60
 #define GRACE_MS 10000
 
@@ -84,7 +88,14 @@ static bool has_fitting_type(const struct call *call)
 {
 	const char *type = http_header(call->http, "Content-Type");
 
-	return call->route->body_max == 0 || type == NULL || is_json_type(type, call->method == API_PATCH);
+	if (call->route->body_max == 0 || type == NULL || is_json_type(type, call->method == API_PATCH))
+		return true;
+	return call->route->handle == apply_post && apply_is_lines_type(type);
+}
+
+static size_t body_max(const struct call *call)
+{
+	return call->route->handle == apply_post ? apply_body_max(call) : call->route->body_max;
 }
 
 /* Answers what need not reach a handler. Returns whether it did. */
@@ -96,7 +107,7 @@ static bool is_answered_by_head(struct call *call)
 		call_reply_empty(call, 204);
 		return true;
 	}
-	if (r == 0 && !call->route->open)
+	if (r == 0 && !(call->route->may & MAY_ANYBODY))
 		r = auth_check(call);
 	if (r == 0)
 		r = read_query(call);
@@ -125,7 +136,7 @@ static size_t on_head(struct http_request *request, void *owner)
 	}
 	http_request_set_data(request, call);
 	call->method = method_of(http_method(request));
-	return is_answered_by_head(call) ? 0 : call->route->body_max;
+	return is_answered_by_head(call) ? 0 : body_max(call);
 }
 
 static void on_drop(struct http_request *request, void *owner)
@@ -140,10 +151,11 @@ static void on_request(struct http_request *request, void *owner)
 	call->route->handle(call);
 }
 
-static void on_refusal(int status, const char *detail, struct buf *body, const char **content_type, void *owner)
+static void on_refusal(const struct http_request *request, int status, const char *detail, struct buf *body,
+                       const char **content_type, void *owner)
 {
 	struct problem problem = problem_from_status(status, detail);
-	json_t *document = problem_render(&problem, NULL);
+	json_t *document = problem_render(&problem, http_request_id(request));
 	char *text = document != NULL ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 
 	if (text != NULL)
@@ -170,7 +182,7 @@ void api_end_if_closed(struct api *api)
 	void (*on_closed)(void *owner) = api->on_closed;
 	void *owner = api->owner;
 
-	if (!api->closing || !api->http_closed || api->calls_len > 0)
+	if (!api->closing || !api->http_closed || !api->poll_closed || api->calls_len > 0)
 		return;
 	api_free(api);
 	on_closed(owner);
@@ -189,7 +201,9 @@ int api_start(const struct api_config *config, struct api **ret, struct error *e
 	CLEANUP(api_free) struct api *api = calloc(1, sizeof(*api));
 	struct http_config http = {.host = config->host,
 	                           .port = config->port,
-	                           .body_max = ROUTE_APPLY_BODY_MAX,
+	                           .body_max = ROUTE_LINES_BODY_MAX,
+	                           .large_body = ROUTE_BODY_MAX + 1,
+	                           .large_max = LARGE_MAX,
 	                           .connections_max = CONNECTIONS_MAX,
 	                           .idle_seconds = IDLE_SECONDS,
 	                           .on_head = on_head,
@@ -207,6 +221,7 @@ int api_start(const struct api_config *config, struct api **ret, struct error *e
 		r = http_server_start(config->loop, &http, &api->http, err);
 	if (r < 0)
 		return r;
+	poll_init(api);
 	*ret = TAKE_PTR(api);
 	return 0;
 }
@@ -229,4 +244,14 @@ void api_close(struct api *api, void (*on_closed)(void *owner), void *owner)
 		if (call->wait != NULL)
 			write_cut_wait(call);
 	}
+	poll_close(api);
+}
+
+size_t api_count_waiting(const struct api *api)
+{
+	size_t count = 0;
+
+	for (const struct call *call = api->calls; call != NULL; call = call->next)
+		count += call->wait != NULL || poll_is_waiting(call);
+	return count;
 }

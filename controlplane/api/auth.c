@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store knows tokens by their SHA-256 alone and finds them by it: no comparison whose time tells how much of a
- * token is right. */
+/* From the request's headers to access, and from its answer to the route's column. */
 #include "api/auth.h"
 
 #include "api/call.h"
-#include "crypto/crypto.h"
 
 #include <string.h>
 #include <strings.h>
@@ -25,16 +23,23 @@ static const char *find_credential(const struct call *call)
 
 int auth_check(struct call *call)
 {
-	const char *token = find_credential(call);
-	uint8_t digest[SHA256_LEN];
-	int r;
+	struct identity *identity = &call->identity;
+	int r = access_authenticate(call->api->config.access, find_credential(call), http_peer(call->http), identity, &call->retry_after,
+	                            &call->error);
 
-	if (token == NULL || token[0] == 0)
-		return error_set(&call->error, E_UNAUTHENTICATED, "send Authorization: Bearer TOKEN or X-API-KEY: TOKEN");
-	r = crypto_sha256(BYTES(token, strlen(token)), digest, &call->error);
-	if (r == 0)
-		r = store_find_token(call->api->reader, digest, call->actor, &call->error);
-	if (r == E_NOT_FOUND)
-		r = error_set(&call->error, E_UNAUTHENTICATED, "this credential is not known");
-	return r;
+	memcpy(call->actor, identity->id, sizeof(call->actor));
+	if (r < 0)
+		return r;
+	if (!role_may(identity->role, false, call->route->may))
+		return error_set(&call->error, E_FORBIDDEN, "the role %s may not do this", role_name(identity->role));
+	if (identity->scope != NULL && !role_may(identity->role, true, call->route->may))
+		return error_set(&call->error, E_FORBIDDEN, "this token is confined to SSL objects of its scope");
+	return 0;
+}
+
+int auth_check_again(struct call *call)
+{
+	if (access_is_current(call->api->config.access, &call->identity))
+		return 0;
+	return error_set(&call->error, E_UNAUTHENTICATED, "this credential was revoked or has expired meanwhile");
 }

@@ -42,6 +42,8 @@ void call_free(struct call *call)
 	api->calls_len--;
 	findings_deinit(&call->findings);
 	json_decref(call->document);
+	identity_deinit(&call->identity);
+	free(call->receipt);
 	free(call);
 	api_end_if_closed(api);
 }
@@ -110,9 +112,24 @@ static void add_header(struct http_reply_header *headers, size_t *n, const char 
 		headers[(*n)++] = (struct http_reply_header){name, value};
 }
 
+/* Reads are not audited, nor what the change layer has told already; what waits for agents was accepted. */
+static void note_refusal(struct call *call, int status)
+{
+	struct change_caller caller = {call->actor, http_request_id(call->http), http_peer(call->http)};
+	bool reads = call->method == API_GET || call->method == API_HEAD || call->method == API_OPTIONS;
+	bool named = call->actor[0] != 0 && status != 429;
+	char action[256];
+
+	if (reads || status < 400 || call->audited)
+		return;
+	snprintf(action, sizeof(action), "%s %s", http_method(call->http), http_path(call->http));
+	access_note_refusal(call->api->config.access, &caller, named, action, call->refusal[0] != 0 ? call->refusal : "refused");
+}
+
 static void send_answer(struct call *call, struct http_reply *reply)
 {
-	struct http_reply_header headers[6];
+	struct http_reply_header headers[7];
+	char retry_after[16] = "";
 	size_t n = 0;
 
 	add_header(headers, &n, "Cache-Control", "no-store");
@@ -120,11 +137,15 @@ static void send_answer(struct call *call, struct http_reply *reply)
 	add_header(headers, &n, "Tlsplane-Revision", call->revision);
 	add_header(headers, &n, "Location", call->location);
 	add_header(headers, &n, "Allow", call->allow);
+	if (call->retry_after > 0)
+		snprintf(retry_after, sizeof(retry_after), "%u", call->retry_after);
+	add_header(headers, &n, "Retry-After", retry_after);
 	add_header(headers, &n, "WWW-Authenticate", reply->status == 401 ? "Bearer realm=\"tlsplane\"" : "");
 	reply->headers = headers;
 	reply->headers_len = n;
 	call->api->answered[call->method][reply->status / 100 % 6]++;
 	log_answer(call, reply->status);
+	note_refusal(call, reply->status);
 	http_reply(call->http, reply);
 	call_free(call);
 }
@@ -166,6 +187,7 @@ void call_reply_problem(struct call *call, const struct problem *problem)
 	json_t *document = problem_render(problem, http_request_id(call->http));
 
 	call->etag[0] = call->location[0] = 0;
+	snprintf(call->refusal, sizeof(call->refusal), "%s", problem->name);
 	reply_document(call, problem->status, document, PROBLEM_CONTENT_TYPE);
 }
 
@@ -173,6 +195,7 @@ void call_reply_error(struct call *call)
 {
 	struct problem problem = problem_from_error(&call->error, &call->findings);
 
+	problem.itemized = call->itemized;
 	if (problem.status >= 500)
 		log_event(LOG_ERROR, "request failed", LOG_STR("request_id", http_request_id(call->http)),
 		          LOG_STR("path", http_path(call->http)), LOG_STR("code", problem.name), LOG_ERR(&call->error),

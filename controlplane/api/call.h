@@ -31,7 +31,9 @@ struct api {
 	struct call *calls; /* all under way */
 	uint64_t calls_len;
 	uint64_t answered[API_METHODS_][6]; /* by hundreds of the status */
-	bool closing, http_closed;
+	bool closing, http_closed, poll_closed;
+	uv_timer_t poll_timer; /* the first end of a call that waits for a commit (poll.h) */
+	uint64_t announced;    /* number of the newest revision that was announced; 0: none yet */
 	void (*on_closed)(void *owner);
 	void *owner;
 };
@@ -44,7 +46,12 @@ struct call {
 	uint64_t begun; /* uv_hrtime */
 	enum api_method method;
 	char id[ID_MAX + 1];    /* the path's braces; "": none */
-	char actor[ID_MAX + 1]; /* whose credential; "": none asked */
+	struct identity identity; /* whose credential; zeroed: nobody's */
+	char actor[ID_MAX + 1];   /* its id; "": none */
+	uint32_t retry_after;     /* seconds, for the answer; 0: none */
+	struct change_receipt *receipt; /* owned; the answer is to be kept; NULL: no Idempotency-Key */
+	char refusal[32];         /* name of the problem that is answered; "": none */
+	bool audited;             /* a refusal has its row already */
 	struct query query;
 
 	uv_work_t work;
@@ -61,8 +68,16 @@ struct call {
 	char location[ROUTE_LOCATION_MAX]; /* "": none */
 	char allow[ROUTE_ALLOW_MAX];       /* "": none */
 	int status;                        /* of the answer held back while agents are waited for */
+	bool itemized;                     /* findings are of items: they carry their "index" */
 	struct publisher_wait *wait;
+	uint64_t poll_seen;  /* the newest revision when its answer was read */
+	uint64_t poll_end;   /* uv_now at which a call that polls ends; 0: it has not waited yet */
+	uint64_t poll_until; /* the same while it waits; else 0 */
 };
+
+/* Calls that wait, for agents or for a commit, leave half of the connections to others. */
+#define API_WAITING_MAX 256
+size_t api_count_waiting(const struct api *api);
 
 /* Frees the API when it is closing and nothing is left under way. */
 void api_end_if_closed(struct api *api);

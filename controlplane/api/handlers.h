@@ -16,6 +16,14 @@ void agents_list(struct call *call);
 void agents_get(struct call *call);
 void revisions_list(struct call *call);
 void revisions_get(struct call *call);
+void revisions_diff(struct call *call);
+void revisions_rollback(struct call *call);
+void keyring_get(struct call *call);
+void keyring_rotate(struct call *call);
+void tokens_list(struct call *call);
+void tokens_get(struct call *call);
+void tokens_create(struct call *call);
+void tokens_delete(struct call *call);
 void apply_post(struct call *call);
 void resolve_get(struct call *call);
 

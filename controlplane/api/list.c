@@ -2,6 +2,8 @@
 /* One more row than asked for is read, to know whether there is a next page. */
 #include "api/list.h"
 
+#include "api/visible.h"
+
 int list_begin(struct call *call, struct store_reader *reader, struct store_revision *ret_head)
 {
 	struct revision at = call->query.cursor.revision;
@@ -16,13 +18,13 @@ int list_begin(struct call *call, struct store_reader *reader, struct store_revi
 	return 0;
 }
 
-void list_close_page(struct call *call, json_t *items, const char *next, struct revision revision, uint64_t total)
+void list_close_page(struct call *call, json_t *items, const char *next, struct revision revision, const uint64_t *total)
 {
 	char text[QUERY_REVISION_MAX];
 
 	query_format_revision(revision, text);
-	call->document = json_pack("{s:o, s:s?, s:s, s:I}", "items", items, "next", next[0] != 0 ? next : NULL, "revision",
-	                           text, "total", (json_int_t)total);
+	call->document = json_pack("{s:o, s:s?, s:s, s:o*}", "items", items, "next", next[0] != 0 ? next : NULL, "revision",
+	                           text, "total", total != NULL ? json_integer((json_int_t)*total) : NULL);
 	if (call->document == NULL)
 		error_nomem(&call->error);
 }
@@ -30,11 +32,21 @@ void list_close_page(struct call *call, json_t *items, const char *next, struct 
 static int take_row(const struct store_row *row, void *context)
 {
 	struct list *list = context;
+	bool visible = true;
 	json_t *item;
+	int r;
 
-	if (json_array_size(list->items) == list->call->query.limit) {
+	if (json_array_size(list->items) == list->call->query.limit || list->looked == LIST_LOOKS_MAX) {
 		list->more = true;
 		return 1;
+	}
+	list->looked++;
+	r = visible_check(list->call, list->reader, row, &visible, list->err);
+	if (r < 0)
+		return r;
+	if (!visible) {
+		snprintf(list->cursor.after, sizeof(list->cursor.after), "%s", row->state.object.id);
+		return 0;
 	}
 	item = list->render(row, list, list->err);
 	if (item == NULL)
@@ -63,7 +75,8 @@ void list_objects(struct call *call, struct store_reader *reader,
 	if (r == 0 && list.cursor.revision.number == 0)
 		list.cursor.revision = head.revision;
 	if (r == 0)
-		r = store_list(reader, call->route->kind, list.cursor.after, list.cursor.revision.number, call->query.limit + 1,
+		r = store_list(reader, call->route->kind, list.cursor.after, list.cursor.revision.number,
+		               visible_is_limited(call) ? LIST_LOOKS_MAX + 1 : call->query.limit + 1,
 		               take_row, &list, &call->error);
 	if (r >= 0)
 		r = store_count(reader, call->route->kind, &total, &call->error);
@@ -73,5 +86,5 @@ void list_objects(struct call *call, struct store_reader *reader,
 	}
 	if (list.more)
 		query_format_cursor(&list.cursor, next);
-	list_close_page(call, list.items, next, list.cursor.revision, total);
+	list_close_page(call, list.items, next, list.cursor.revision, visible_is_limited(call) ? NULL : &total);
 }

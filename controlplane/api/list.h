@@ -5,6 +5,9 @@
 
 #include "api/call.h"
 
+/* A page that shows little of what it has looked at ends early, with a cursor. */
+#define LIST_LOOKS_MAX 10000
+
 struct list {
 	struct call *call;
 	struct store_reader *reader;
@@ -13,6 +16,7 @@ struct list {
 	json_t *(*render)(const struct store_row *row, struct list *list, struct error *err);
 	struct query_cursor cursor; /* moves along */
 	json_t *items;              /* owned */
+	size_t looked;              /* rows, shown or not */
 	bool more;                  /* there is a next page */
 	struct error *err;
 };
@@ -21,7 +25,7 @@ struct list {
 void list_objects(struct call *call, struct store_reader *reader,
                   json_t *(*render)(const struct store_row *row, struct list *list, struct error *err));
 
-/* Closes a page of anything: steals items (NULL: out of memory); next "" = the last page. */
-void list_close_page(struct call *call, json_t *items, const char *next, struct revision revision, uint64_t total);
+/* Closes a page of anything: steals items (NULL: out of memory); next "" = the last page; total NULL: not known. */
+void list_close_page(struct call *call, json_t *items, const char *next, struct revision revision, const uint64_t *total);
 /* The newest revision; E_SYNTAX when the cursor is of another epoch or of the future. */
 int list_begin(struct call *call, struct store_reader *reader, struct store_revision *ret_head) MUST_USE;

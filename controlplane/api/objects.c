@@ -3,6 +3,7 @@
 #include "api/handlers.h"
 
 #include "api/list.h"
+#include "api/visible.h"
 #include "api/write.h"
 
 #include <stdio.h>
@@ -15,8 +16,13 @@ static void run_get(struct call *call, struct store_reader *reader)
 {
 	CLEANUP(store_row_deinit) struct store_row row = {0};
 	struct resource_limits limits = call_limits(call);
+	bool visible = true;
 	int r = store_get(reader, call->route->kind, call->id, 0, &row, &call->error);
 
+	if (r == 0)
+		r = visible_check(call, reader, &row, &visible, &call->error);
+	if (!visible)
+		r = E_NOT_FOUND;
 	if (r == E_NOT_FOUND)
 		error_set(&call->error, r, "no %s has the id %s", kind_find(call->route->kind)->noun, call->id);
 	if (r < 0)

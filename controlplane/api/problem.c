@@ -2,8 +2,9 @@
 /* Errors and findings in words. */
 #include "api/problem.h"
 
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static bool is_internal(int code)
 {
@@ -38,9 +39,17 @@ struct problem problem_from_status(int status, const char *detail)
 		int status;
 		const char *name, *title;
 	} rows[] = {
-	    {400, "bad-request", "Bad request"}, {413, "too-large", "Too large"},
-	    {414, "too-large", "Too large"},     {415, "unsupported-media-type", "Unsupported media type"},
+	    {400, "bad-request", "Bad request"},
+	    {408, "timeout", "Timed out"},
+	    {413, "too-large", "Too large"},
+	    {414, "too-large", "Too large"},
+	    {415, "unsupported-media-type", "Unsupported media type"},
+	    {417, "expectation-failed", "Expectation failed"},
+	    {421, "misdirected", "Misdirected request"},
+	    {431, "too-large", "Too large"},
+	    {501, "not-implemented", "Not implemented"},
 	    {503, "unavailable", "Unavailable"},
+	    {505, "not-implemented", "Not implemented"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -65,7 +74,32 @@ static json_t *render_text(const char *text)
 	return json_string(plain);
 }
 
-json_t *problem_render_findings(const struct findings *findings, enum finding_severity severity)
+/* Negative: the pointer leads to no item. */
+static json_int_t read_index(const char *pointer)
+{
+	static const char *const lists[] = {"/put/", "/delete/", "/"};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		size_t len = strlen(lists[i]);
+
+		if (strncmp(pointer, lists[i], len) == 0 && pointer[len] >= '0' && pointer[len] <= '9')
+			return strtoll(pointer + len, NULL, 10);
+	}
+	return -1;
+}
+
+static json_t *render_finding(const struct finding *finding, bool itemized)
+{
+	json_t *document = json_pack("{s:s, s:o, s:o}", "code", finding->code, "pointer", render_text(finding->pointer),
+	                             "detail", render_text(finding->detail));
+	json_int_t index = itemized ? read_index(finding->pointer) : -1;
+
+	if (index >= 0 && document != NULL && json_object_set_new(document, "index", json_integer(index)) < 0)
+		json_decref(TAKE_PTR(document));
+	return document;
+}
+
+json_t *problem_render_findings(const struct findings *findings, enum finding_severity severity, bool itemized)
 {
 	json_t *list = json_array();
 
@@ -74,9 +108,7 @@ json_t *problem_render_findings(const struct findings *findings, enum finding_se
 
 		if (finding->severity != severity)
 			continue;
-		if (json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "code", finding->code, "pointer",
-		                                          render_text(finding->pointer), "detail",
-		                                          render_text(finding->detail))) < 0) {
+		if (json_array_append_new(list, render_finding(finding, itemized)) < 0) {
 			json_decref(list);
 			list = NULL;
 		}
@@ -84,12 +116,13 @@ json_t *problem_render_findings(const struct findings *findings, enum finding_se
 	return list;
 }
 
-static bool add_findings(json_t *document, const struct findings *findings)
+static bool add_findings(json_t *document, const struct findings *findings, bool itemized)
 {
-	bool ok = json_object_set_new(document, "errors", problem_render_findings(findings, FINDING_ERROR)) == 0;
+	bool ok = json_object_set_new(document, "errors", problem_render_findings(findings, FINDING_ERROR, itemized)) == 0;
 
 	if (findings->warnings > 0)
-		ok = ok && json_object_set_new(document, "warnings", problem_render_findings(findings, FINDING_WARNING)) == 0;
+		ok = ok && json_object_set_new(document, "warnings",
+		                               problem_render_findings(findings, FINDING_WARNING, itemized)) == 0;
 	return ok && problem_add_omitted(document, findings) == 0;
 }
 
@@ -120,7 +153,7 @@ json_t *problem_render(const struct problem *problem, const char *request_id)
 	bool ok = document != NULL;
 
 	if (problem->findings != NULL && problem->findings->count > 0)
-		ok = ok && add_findings(document, problem->findings);
+		ok = ok && add_findings(document, problem->findings, problem->itemized);
 	if (problem->more != NULL)
 		ok = ok && json_object_update(document, problem->more) == 0;
 	if (ok)

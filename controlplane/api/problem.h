@@ -7,6 +7,7 @@
 #include "model/findings.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #define PROBLEM_CONTENT_TYPE "application/problem+json"
 
@@ -16,6 +17,7 @@ struct problem {
 	const char *title;
 	const char *detail;              /* NULL: none */
 	const struct findings *findings; /* errors and warnings; NULL: none */
+	bool itemized;                   /* they have "index" */
 	json_t *more;                    /* further members, borrowed; NULL: none */
 };
 
@@ -26,7 +28,8 @@ struct problem problem_from_status(int status, const char *detail);
 
 /* request_id NULL: none (the header has it). New reference, or NULL without memory. */
 json_t *problem_render(const struct problem *problem, const char *request_id);
-/* {"code", "pointer", "detail"} of each finding of that severity. New reference, or NULL. */
-json_t *problem_render_findings(const struct findings *findings, enum finding_severity severity);
+/* {"code", "pointer", "detail"} of each finding of that severity; itemized: and "index", the number of the item that the
+ * pointer leads into ("/3/...", "/put/3/..."). New reference, or NULL. */
+json_t *problem_render_findings(const struct findings *findings, enum finding_severity severity, bool itemized);
 /* "omitted": how many findings were seen and not kept; absent when none. 0, or -1 without memory. */
 int problem_add_omitted(json_t *document, const struct findings *findings) MUST_USE;

@@ -63,13 +63,25 @@ static const char *parse_limit(const char *value, struct query *query)
 	return parse_between(value, 1, QUERY_LIMIT_MAX, &query->limit) ? NULL : "a number from 1 to 500";
 }
 
+/* Letters of ids: the parts of a cursor are checked by whose list it is. */
+static bool is_place(const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)text[i]) && strchr("_.-", text[i]) == NULL)
+			return false;
+	}
+	return len > 0 && len <= QUERY_AFTER_MAX;
+}
+
 static const char *parse_cursor(const char *value, struct query *query)
 {
 	static const char expected[] = "the \"next\" of an earlier page";
 	struct query_cursor *cursor = &query->cursor;
 
 	if (!take_number(&value, &cursor->revision.epoch) || *value++ != '-' ||
-	    !take_number(&value, &cursor->revision.number) || *value++ != '-' || !kind_is_id(value, strlen(value)))
+	    !take_number(&value, &cursor->revision.number) || *value++ != '-' || !is_place(value))
 		return expected;
 	snprintf(cursor->after, sizeof(cursor->after), "%s", value);
 	return NULL;
@@ -135,7 +147,55 @@ static const char *parse_client_ip(const char *value, struct query *query)
 	return ip_parse(value, &query->handshake.client_ip) == 0 ? NULL : "an IP address";
 }
 
+static const char *parse_actor(const char *value, struct query *query)
+{
+	return parse_id(value, query->history.actor);
+}
+
+static const char *parse_kind(const char *value, struct query *query)
+{
+	const struct kind_info *info = kind_find_collection(value);
+
+	if (info == NULL)
+		return "the name of a collection, as in ssls";
+	query->history.kind = info->kind;
+	return NULL;
+}
+
+static const char *parse_object_id(const char *value, struct query *query)
+{
+	return parse_id(value, query->history.id);
+}
+
+static const char *parse_after(const char *value, struct query *query)
+{
+	query->history.has_after = true;
+	return query_parse_revision(value, &query->history.after, NULL) == 0 ? NULL : "a revision: EPOCH-NUMBER or NUMBER";
+}
+
+/* "30" or "30s". */
+static const char *parse_poll(const char *value, struct query *query)
+{
+	char digits[12];
+	size_t len = strlen(value);
+
+	if (len > 1 && value[len - 1] == 's')
+		len--;
+	snprintf(digits, sizeof(digits), "%.*s", (int)(len < sizeof(digits) ? len : sizeof(digits) - 1), value);
+	query->history.waits = true;
+	return parse_between(digits, 0, QUERY_WAIT_SECONDS_MAX, &query->history.wait_seconds) ? NULL : "seconds from 0 to 300, as in 30s";
+}
+
+static const char *parse_against(const char *value, struct query *query)
+{
+	query->history.has_against = true;
+	return query_parse_revision(value, &query->history.against, NULL) == 0 ? NULL : "a revision: EPOCH-NUMBER or NUMBER";
+}
+
 static const struct parameter_row parameter_rows[] = {
+    {"actor", QUERY_HISTORY, parse_actor},   {"kind", QUERY_HISTORY, parse_kind},
+    {"id", QUERY_HISTORY, parse_object_id},  {"after", QUERY_HISTORY, parse_after},
+    {"wait", QUERY_HISTORY, parse_poll},     {"against", QUERY_DIFF, parse_against},
     {"strict", QUERY_WRITE, parse_strict},   {"wait", QUERY_WRITE, parse_wait},
     {"timeout", QUERY_WRITE, parse_timeout}, {"limit", QUERY_PAGE, parse_limit},
     {"cursor", QUERY_PAGE, parse_cursor},    {"agent", QUERY_RESOLVE, parse_agent},
@@ -191,6 +251,21 @@ static void find_missing(const struct query_parameter *parameters, size_t count,
 	}
 }
 
+/* What does not go together. */
+static void find_misfits(const struct query *query, struct findings *findings)
+{
+	const struct query_history *history = &query->history;
+
+	if ((history->kind != 0) != (history->id[0] != 0))
+		findings_add(findings, FINDING_ERROR, "bad-parameter", "", "query parameters \"kind\" and \"id\" go together");
+	if (history->has_after && (history->kind != 0 || query->cursor.revision.number != 0))
+		findings_add(findings, FINDING_ERROR, "bad-parameter", "",
+		             "query parameter \"after\" goes with neither \"cursor\" nor \"kind\" and \"id\"");
+	if (history->waits && (!history->has_after || history->actor[0] != 0))
+		findings_add(findings, FINDING_ERROR, "bad-parameter", "",
+		             "query parameter \"wait\" is for \"after\", without \"actor\"");
+}
+
 int query_parse(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings,
                 struct query *ret, struct error *err)
 {
@@ -214,6 +289,7 @@ int query_parse(const struct query_parameter *parameters, size_t count, enum que
 			             expected);
 	}
 	find_missing(parameters, count, takes, findings);
+	find_misfits(&query, findings);
 	if (query.timeout_seconds > 0 && !query.wait)
 		findings_add(findings, FINDING_ERROR, "bad-parameter", "",
 		             "query parameter \"timeout\" is for \"wait\", which is not given");

@@ -21,6 +21,8 @@ enum query_set {
 	QUERY_NONE = 0,
 	QUERY_WRITE = 1, /* strict, wait, timeout */
 	QUERY_PAGE = 2,  /* limit, cursor */
+	QUERY_HISTORY = 16, /* actor, kind, id, after, wait: which revisions are listed */
+	QUERY_DIFF = 32, /* against */
 	QUERY_RESOLVE = 4, /* agent, listener, sni, alpn, client_ip */
 };
 
@@ -37,10 +39,25 @@ struct query_handshake {
 	struct ip client_ip; /* len 0: not given */
 };
 
+/* Which revisions are asked for. */
+struct query_history {
+	char actor[ID_MAX + 1]; /* "": of anybody */
+	enum kind kind;         /* with id: those that changed this object; 0: any */
+	char id[ID_MAX + 1];
+	bool has_after; /* those after this one, oldest first */
+	bool waits;     /* for one, if there is none */
+	uint32_t wait_seconds;
+	struct revision after; /* epoch 0: any */
+	bool has_against;
+	struct revision against; /* of a diff */
+};
+
+#define QUERY_AFTER_MAX 128
+
 /* Where a list goes on: behind `after`, in the collection as it was at `revision`. */
 struct query_cursor {
 	struct revision revision; /* {0, 0}: a first page */
-	char after[ID_MAX + 1];
+	char after[QUERY_AFTER_MAX + 1]; /* an id, or what else orders the list; letters of ids */
 };
 
 struct query {
@@ -50,6 +67,7 @@ struct query {
 	uint32_t limit;
 	struct query_cursor cursor;
 	struct query_handshake handshake;
+	struct query_history history;
 };
 
 struct query_parameter {
@@ -60,7 +78,7 @@ struct query_parameter {
 int query_parse(const struct query_parameter *parameters, size_t count, enum query_set takes, struct findings *findings,
                 struct query *ret, struct error *err) MUST_USE;
 
-#define QUERY_CURSOR_MAX (2 * 20 + 2 + ID_MAX + 1)
+#define QUERY_CURSOR_MAX (2 * 20 + 2 + QUERY_AFTER_MAX + 1)
 /* "EPOCH-NUMBER-ID": opaque to clients, readable to us. */
 void query_format_cursor(const struct query_cursor *cursor, char text[QUERY_CURSOR_MAX]);
 

@@ -7,39 +7,49 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LIST(word, number) {"GET", "/v1/" word, QUERY_PAGE, false, 0, number, objects_list}
-#define GET(word, number) {"GET", "/v1/" word "/{id}", QUERY_NONE, false, 0, number, objects_get}
-#define DELETE(word, number) {"DELETE", "/v1/" word "/{id}", QUERY_WRITE, false, 0, number, objects_delete}
-#define PATCH(word, number) {"PATCH", "/v1/" word "/{id}", QUERY_WRITE, false, ROUTE_BODY_MAX, number, objects_patch}
+#define LIST(word, number, may) {"GET", "/v1/" word, QUERY_PAGE, may, 0, number, objects_list}
+#define GET(word, number, may) {"GET", "/v1/" word "/{id}", QUERY_NONE, may, 0, number, objects_get}
+#define DELETE(word, number, may) {"DELETE", "/v1/" word "/{id}", QUERY_WRITE, may, 0, number, objects_delete}
+#define PATCH(word, number, may) {"PATCH", "/v1/" word "/{id}", QUERY_WRITE, may, ROUTE_BODY_MAX, number, objects_patch}
 
-#define CONFIGURATION(word, number)                                                                                    \
-	LIST(word, number), GET(word, number), PATCH(word, number), DELETE(word, number),                                  \
-	    {"POST", "/v1/" word, QUERY_WRITE, false, ROUTE_BODY_MAX, number, objects_create},                             \
-	    {"PUT", "/v1/" word "/{id}", QUERY_WRITE, false, ROUTE_BODY_MAX, number, objects_put}
+/* also: bits for both, who reads and who writes. */
+#define CONFIGURATION(word, number, also)                                                                              \
+	LIST(word, number, MAY_READ | (also)), GET(word, number, MAY_READ | (also)), PATCH(word, number, MAY_WRITE | (also)), \
+	    DELETE(word, number, MAY_WRITE | (also)),                                                                      \
+	    {"POST", "/v1/" word, QUERY_WRITE, MAY_WRITE | (also), ROUTE_BODY_MAX, number, objects_create},                \
+	    {"PUT", "/v1/" word "/{id}", QUERY_WRITE, MAY_WRITE | (also), ROUTE_BODY_MAX, number, objects_put}
 
 static const struct route routes[] = {
-    {"GET", "/healthz", QUERY_NONE, true, 0, 0, health_live},
-    {"GET", "/readyz", QUERY_NONE, true, 0, 0, health_ready},
-    {"GET", "/metrics", QUERY_NONE, true, 0, 0, metrics_get},
-    CONFIGURATION("ssls", KIND_SSL),
-    CONFIGURATION("tls_options", KIND_TLS_OPTIONS),
-    CONFIGURATION("ca_bundles", KIND_CA_BUNDLE),
-    CONFIGURATION("listeners", KIND_LISTENER),
-    CONFIGURATION("upstreams", KIND_UPSTREAM),
-    CONFIGURATION("routes", KIND_ROUTE),
-    CONFIGURATION("upstream_tls", KIND_UPSTREAM_TLS),
-    {"GET", "/v1/agents", QUERY_PAGE, false, 0, KIND_AGENT, agents_list},
-    {"GET", "/v1/agents/{id}", QUERY_NONE, false, 0, KIND_AGENT, agents_get},
-    PATCH("agents", KIND_AGENT),
-    DELETE("agents", KIND_AGENT),
-    LIST("join_tokens", KIND_JOIN_TOKEN),
-    GET("join_tokens", KIND_JOIN_TOKEN),
-    DELETE("join_tokens", KIND_JOIN_TOKEN),
-    {"POST", "/v1/join_tokens", QUERY_NONE, false, ROUTE_BODY_MAX, KIND_JOIN_TOKEN, objects_create},
-    {"GET", "/v1/revisions", QUERY_PAGE, false, 0, 0, revisions_list},
-    {"GET", "/v1/revisions/{revision}", QUERY_NONE, false, 0, 0, revisions_get},
-    {"POST", "/v1/apply", QUERY_WRITE, false, ROUTE_APPLY_BODY_MAX, 0, apply_post},
-    {"GET", "/v1/resolve", QUERY_RESOLVE, false, 0, 0, resolve_get},
+    {"GET", "/healthz", QUERY_NONE, MAY_ANYBODY, 0, 0, health_live},
+    {"GET", "/readyz", QUERY_NONE, MAY_ANYBODY, 0, 0, health_ready},
+    {"GET", "/metrics", QUERY_NONE, MAY_ANYBODY, 0, 0, metrics_get},
+    CONFIGURATION("ssls", KIND_SSL, MAY_SCOPED),
+    CONFIGURATION("tls_options", KIND_TLS_OPTIONS, 0),
+    CONFIGURATION("ca_bundles", KIND_CA_BUNDLE, 0),
+    CONFIGURATION("listeners", KIND_LISTENER, 0),
+    CONFIGURATION("upstreams", KIND_UPSTREAM, 0),
+    CONFIGURATION("routes", KIND_ROUTE, 0),
+    CONFIGURATION("upstream_tls", KIND_UPSTREAM_TLS, 0),
+    {"GET", "/v1/agents", QUERY_PAGE, MAY_READ, 0, KIND_AGENT, agents_list},
+    {"GET", "/v1/agents/{id}", QUERY_NONE, MAY_READ, 0, KIND_AGENT, agents_get},
+    PATCH("agents", KIND_AGENT, MAY_ADMIN),
+    DELETE("agents", KIND_AGENT, MAY_ADMIN),
+    LIST("join_tokens", KIND_JOIN_TOKEN, MAY_ENROLLER),
+    GET("join_tokens", KIND_JOIN_TOKEN, MAY_ENROLLER),
+    DELETE("join_tokens", KIND_JOIN_TOKEN, MAY_ENROLLER),
+    {"POST", "/v1/join_tokens", QUERY_NONE, MAY_ENROLLER, ROUTE_BODY_MAX, KIND_JOIN_TOKEN, objects_create},
+    {"GET", "/v1/tokens", QUERY_PAGE, MAY_ADMIN, 0, 0, tokens_list},
+    {"POST", "/v1/tokens", QUERY_NONE, MAY_ADMIN, ROUTE_BODY_MAX, 0, tokens_create},
+    {"GET", "/v1/tokens/{id}", QUERY_NONE, MAY_ADMIN, 0, 0, tokens_get},
+    {"DELETE", "/v1/tokens/{id}", QUERY_NONE, MAY_ADMIN, 0, 0, tokens_delete},
+    {"GET", "/v1/revisions", QUERY_PAGE | QUERY_HISTORY, MAY_READ, 0, 0, revisions_list},
+    {"GET", "/v1/revisions/{revision}", QUERY_PAGE, MAY_READ, 0, 0, revisions_get},
+    {"GET", "/v1/revisions/{revision}/diff", QUERY_PAGE | QUERY_DIFF, MAY_READ, 0, 0, revisions_diff},
+    {"POST", "/v1/revisions/{revision}/rollback", QUERY_WRITE, MAY_WRITE, ROUTE_BODY_MAX, 0, revisions_rollback},
+    {"GET", "/v1/keyring", QUERY_NONE, MAY_ADMIN, 0, 0, keyring_get},
+    {"POST", "/v1/keyring/rotate", QUERY_NONE, MAY_ADMIN, 0, 0, keyring_rotate},
+    {"POST", "/v1/apply", QUERY_WRITE, MAY_WRITE | MAY_SCOPED, ROUTE_APPLY_BODY_MAX, 0, apply_post},
+    {"GET", "/v1/resolve", QUERY_RESOLVE, MAY_READ, 0, 0, resolve_get},
 };
 
 /* Does the path have these segments? *ret_id is set when it has braces. */

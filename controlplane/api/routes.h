@@ -2,6 +2,7 @@
 /* The one table of what is served. schema/openapi.yaml says the same; a test compares them. */
 #pragma once
 
+#include "access/role.h"
 #include "api/query.h"
 #include "base/macros.h"
 #include "model/kind.h"
@@ -13,7 +14,8 @@ struct call;
 
 #define ROUTE_BODY_MAX (8u << 20)
 #define ROUTE_APPLY_BODY_MAX (64u << 20)
-#define ROUTE_SEGMENTS_MAX 4
+#define ROUTE_LINES_BODY_MAX (256u << 20) /* the same as NDJSON: never in memory as a whole once it is read */
+#define ROUTE_SEGMENTS_MAX 6 /* more than any path has */
 #define ROUTE_ALLOW_MAX 64
 #define ROUTE_LOCATION_MAX (64 + ID_MAX)
 
@@ -21,7 +23,7 @@ struct route {
 	const char *method;
 	const char *path; /* "/v1/ssls/{id}": a segment in braces takes any id */
 	enum query_set query;
-	bool open;       /* no credential is asked for */
+	unsigned may;    /* bits of access/role.h */
 	size_t body_max; /* 0: takes no body */
 	enum kind kind;  /* of the collection; 0: none */
 	void (*handle)(struct call *call);

@@ -39,16 +39,17 @@ static int take_conditions(struct call *call, struct change_request *request)
 {
 	const char *if_match = http_header(call->http, "If-Match");
 	const char *if_none_match = http_header(call->http, "If-None-Match");
+	char *copy;
 
 	if (if_none_match != NULL && strcmp(if_none_match, "*") != 0)
 		return error_set(&call->error, E_SYNTAX, "If-None-Match: writes take \"*\" alone (create only)");
 	request->create_only = if_none_match != NULL;
 	if (if_match == NULL)
 		return 0;
-	if (call->method == API_POST)
+	if (call->method == API_POST && call->route->kind != 0)
 		return error_set(&call->error, E_SYNTAX, "If-Match is for one object that exists; this request names none");
-	request->if_match = strdup(if_match);
-	return request->if_match != NULL ? 0 : error_nomem(&call->error);
+	*(call->method == API_POST ? &request->if_match_head : &request->if_match) = copy = strdup(if_match);
+	return copy != NULL ? 0 : error_nomem(&call->error);
 }
 
 struct change_request *write_request_new(struct call *call, size_t items)
@@ -60,6 +61,8 @@ struct change_request *write_request_new(struct call *call, size_t items)
 		return NULL;
 	}
 	request->strict = call->query.strict;
+	request->scope = scope_ref(call->identity.scope);
+	request->own_only = call->identity.role == ROLE_ENROLLER;
 	snprintf(request->actor, sizeof(request->actor), "%s", call->actor);
 	snprintf(request->request_id, sizeof(request->request_id), "%s", http_request_id(call->http));
 	snprintf(request->source, sizeof(request->source), "%s", http_peer(call->http));
@@ -146,7 +149,7 @@ static void wait_for_agents(struct call *call, const struct change_result *resul
 static int join_warnings(json_t *document, const struct findings *findings)
 {
 	json_t *all = json_object_get(document, "warnings");
-	json_t *more = problem_render_findings(findings, FINDING_WARNING);
+	json_t *more = problem_render_findings(findings, FINDING_WARNING, false);
 	size_t index, old_index;
 	json_t *warning, *old;
 	int r = more != NULL ? 0 : -1;
@@ -190,6 +193,7 @@ static void on_changed(const struct change_result *result, void *context)
 	struct submission *submission = context;
 	struct call *call = submission->call;
 
+	call->audited = result->audited;
 	if (result->code < 0) {
 		call->error = result->error;
 		call->error.code = result->code;

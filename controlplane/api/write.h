@@ -8,8 +8,8 @@
  */
 void write_load_body(struct call *call, void (*next)(struct call *call));
 
-/* With what the request says about itself: actor, request id, peer, strict, If-Match, If-None-Match. Fills call->error
- * when NULL. */
+/* With what the request says about itself: actor, request id, peer, strict, If-Match (of the store as a whole when the
+ * route has no kind), If-None-Match. Fills call->error when NULL. */
 struct change_request *write_request_new(struct call *call, size_t items);
 
 /* Submits; when all went well, `answer` leaves the document in call->document (NULL: out of memory) and the status in

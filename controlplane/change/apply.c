@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request inside the transaction: all items are written, then the rules between objects are checked against what
  * then stands, and the revision is ended or undone. So the order of items means nothing, and a rule has one place. */
-#include "change/request.h"
+#include "change/confine.h"
+#include "change/receipt.h"
+#include "change/rollback.h"
 #include "change/tickets.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,21 +30,22 @@ static bool check_preconditions(struct request_job *job, size_t index, const str
 {
 	const struct change_item *item = &job->request.items[index];
 	const char *collection = kind_find(item->kind)->collection;
+	const char *if_match = item->if_match != NULL ? item->if_match : job->request.if_match;
 	char etag[64];
 
-	if (exists && (item->op == CHANGE_CREATE || job->request.create_only))
+	if (exists && (item->op == CHANGE_CREATE || job->request.create_only || item->create_only))
 		refuse(job, index, E_EXISTS, "exists", "", "%s/%s exists already", collection, item->id);
 	else if (!exists && (item->op == CHANGE_PATCH || item->op == CHANGE_DELETE))
 		refuse(job, index, E_NOT_FOUND, "not-found", "", "%s/%s does not exist", collection, item->id);
-	else if (!exists && job->request.if_match != NULL)
+	else if (!exists && if_match != NULL)
 		refuse(job, index, E_PRECONDITION, "precondition-failed", "", "If-Match: %s/%s does not exist", collection,
 		       item->id);
 	else if (exists && item->kind == KIND_JOIN_TOKEN && item->op == CHANGE_PUT)
 		refuse(job, index, E_CONFLICT, "exists", "", "a join token is never changed: delete %s and create another",
 		       item->id);
-	else if (exists && job->request.if_match != NULL) {
+	else if (exists && if_match != NULL) {
 		change_format_etag(&before->state.object, etag);
-		if (etag_list_has(job->request.if_match, etag))
+		if (etag_list_has(if_match, etag))
 			return true;
 		refuse(job, index, E_PRECONDITION, "precondition-failed", "", "If-Match: %s/%s is at %s by now", collection,
 		       item->id, etag);
@@ -83,7 +87,7 @@ static int delete_item(struct request_job *job, size_t index, const struct store
 	return code == 0 ? store_delete(writer, item->kind, item->id, err) : code;
 }
 
-static void take_standing(struct request_job *job, const struct object_view *object)
+void request_take_standing(struct request_job *job, const struct object_view *object)
 {
 	const struct revision revision = {object->epoch, object->version};
 
@@ -107,7 +111,7 @@ static int write_item(struct request_job *job, size_t index, const struct store_
 	work->written = true;
 	code = store_put(writer, &put, row, err);
 	if (code == E_EXISTS) {
-		take_standing(job, &before->state.object);
+		request_take_standing(job, &before->state.object);
 		code = row != NULL ? store_get(store_writer_reader(writer), resource->kind, resource->id, 0, row, err) : 0;
 		return code;
 	}
@@ -118,16 +122,36 @@ static int write_item(struct request_job *job, size_t index, const struct store_
 	return code;
 }
 
+static int restore_item(struct request_job *job, size_t index, const struct store_row *before, struct store_writer *writer,
+                        struct error *err)
+{
+	bool skip = true;
+	int code = rollback_take(job, index, job->items[index].existed ? before : NULL, store_writer_reader(writer), &skip, err);
+
+	if (code != 0 || skip)
+		return code;
+	if (job->request.items[index].op == CHANGE_DELETE)
+		return delete_item(job, index, before, writer, err);
+	return write_item(job, index, before, writer, err);
+}
+
 static int apply_item(struct request_job *job, size_t index, struct store_writer *writer, struct error *err)
 {
 	const struct change_item *item = &job->request.items[index];
 	struct item_work *work = &job->items[index];
 	const struct store *store = job->job.engine->config.store;
 	CLEANUP(store_row_deinit) struct store_row before = {0};
+	bool within = true;
 	int code = find_before(item, writer, &before, &work->existed, err);
 
-	if (code != 0 || !check_preconditions(job, index, &before, work->existed))
+	if (code == 0)
+		code = confine_before(job, index, store_writer_reader(writer), work->existed ? &before : NULL, &within, err);
+	if (code != 0 || !within)
 		return code;
+	if (request_is_rollback(job))
+		return restore_item(job, index, &before, writer, err);
+	if (!check_preconditions(job, index, &before, work->existed))
+		return 0;
 	if (item->op == CHANGE_DELETE)
 		return delete_item(job, index, &before, writer, err);
 	if (item->op == CHANGE_PATCH)
@@ -142,14 +166,41 @@ static int apply_item(struct request_job *job, size_t index, struct store_writer
 	return write_item(job, index, &before, writer, err);
 }
 
+/* The store as a whole is as who asks knows it; else nothing further is worth looking at. */
+static int check_head(struct request_job *job, struct store_writer *writer, struct error *err)
+{
+	struct change_result *result = &job->result;
+	struct store_revision head;
+	char etag[64];
+	int code;
+
+	if (job->request.if_match_head == NULL)
+		return 0;
+	code = store_head(store_writer_reader(writer), &head, err);
+	if (code != 0)
+		return code;
+	change_format_head_etag(head.revision, etag);
+	if (etag_list_has(job->request.if_match_head, etag))
+		return 0;
+	result->code = error_set(&result->error, E_PRECONDITION, "If-Match: the store is at %s by now", etag);
+	findings_add(&result->findings, FINDING_ERROR, "precondition-failed", "", "%s", result->error.text);
+	return 0;
+}
+
 static int apply_items(struct request_job *job, struct store_writer *writer, struct error *err)
 {
-	int code = 0;
+	int code = check_head(job, writer, err);
 
+	if (code == 0 && job->result.code == 0 && request_is_rollback(job))
+		code = rollback_begin(job, store_writer_reader(writer), err);
+	if (code != 0 || job->result.code != 0)
+		return code;
 	for (size_t i = 0; i < job->request.items_len && code == 0; i++)
 		code = apply_item(job, i, writer, err);
 	if (code == 0)
 		code = rules_check(job, store_writer_reader(writer), err);
+	if (code == 0 && request_is_rollback(job))
+		code = rollback_warn(job, store_writer_reader(writer), err);
 	if (code != 0)
 		return code;
 	if (job->result.findings.failed)
@@ -174,6 +225,10 @@ static void describe(const struct change_request *request, char action[256])
 	const struct change_item *item = &request->items[0];
 	int len;
 
+	if (request->rollback.number != 0) {
+		snprintf(action, 256, "rollback to %" PRIu64, request->rollback.number);
+		return;
+	}
 	if (request->items_len == 0) {
 		snprintf(action, 256, "nothing");
 		return;
@@ -203,7 +258,7 @@ static int take_selectors(struct request_job *job, struct error *err)
 	for (size_t i = 0; i < job->request.items_len; i++) {
 		const struct resource *resource = job->items[i].resource;
 
-		if (!kind_find(resource->kind)->travels || !resource->enabled)
+		if (resource == NULL || !kind_find(resource->kind)->travels || !resource->enabled)
 			continue;
 		base->selectors[base->selectors_len] = strdup(resource->selector);
 		if (base->selectors[base->selectors_len] == NULL)
@@ -231,6 +286,15 @@ static int end_changed(struct request_job *job, struct store_writer *writer, str
 	return job_take_revision(&job->job, writer, &job->result.revision, err);
 }
 
+/* The summary begins with what was asked for. */
+static void entitle(const struct change_request *request, struct store_writer *writer)
+{
+	char title[64];
+
+	snprintf(title, sizeof(title), "rollback to %" PRIu64 ": ", request->rollback.number);
+	store_revision_entitle(writer, title);
+}
+
 int request_run(struct job *base, struct store_writer *writer, struct error *err)
 {
 	struct request_job *job = container_of(base, struct request_job, job);
@@ -241,6 +305,8 @@ int request_run(struct job *base, struct store_writer *writer, struct error *err
 
 	if (code != 0)
 		return code;
+	if (request_is_rollback(job))
+		entitle(request, writer);
 	code = apply_items(job, writer, &error);
 	if (code != 0 && is_refusal(code))
 		code = error_set(&error, E_INTERNAL, "a store call was refused unexpectedly: %s", error.text);
@@ -249,6 +315,7 @@ int request_run(struct job *base, struct store_writer *writer, struct error *err
 	if (job->result.code != 0) {
 		job->job.agents_changed = false;
 		store_revision_abort(writer);
+		job->result.audited = true;
 		return audit(job, writer, &author, error_name(job->result.code), err);
 	}
 	job->result.created = request->items_len > 0 && !job->items[0].existed && !job->items[0].deleted;
@@ -259,6 +326,9 @@ int request_run(struct job *base, struct store_writer *writer, struct error *err
 		code = end_changed(job, writer, err);
 	else
 		*err = error;
+	if (code == 0)
+		code = receipt_write_request(job, writer, err);
+	job->result.audited = code == 0;
 	if (code == 0 && job->row.memory != NULL)
 		change_format_etag(&job->row.state.object, job->result.etag);
 	return code;

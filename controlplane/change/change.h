@@ -67,6 +67,18 @@ struct change_feed {
 	int refused;
 };
 
+/* Of a request with an Idempotency-Key (store_access.h). */
+struct change_receipt {
+	uint8_t token[32]; /* SHA-256 of the token's text */
+	char key[256];
+	uint8_t request[32]; /* SHA-256 of method, path, query, body */
+};
+
+/* malloc'd; NULL without memory. */
+struct change_receipt *change_receipt_new(const uint8_t token[32], const char *key, const uint8_t request[32]);
+
+struct scope;
+
 struct change_request {
 	struct change_item *items; /* owned, malloc'd, as are the documents */
 	size_t items_len;
@@ -74,6 +86,12 @@ struct change_request {
 	bool create_only;   /* If-None-Match: *; a PATCH or DELETE of what exists is refused by it too (RFC 9110 13.1.2) */
 	char *if_match;     /* owned; ETag list text or NULL; for a request of one item */
 	char *if_match_head; /* owned; ETag list that the store as a whole ("EPOCH-REVISION" of its head) must match, or NULL */
+	/* number 0: none. Else configuration becomes what it was at this revision (epoch 0: of any epoch), or those objects that items name
+	 * (kind, id, pointer) do; no other items are possible. E_NOT_FOUND, E_GONE; E_CONFLICT with findings "purged". */
+	struct revision rollback;
+	struct scope *scope; /* reference; what who asks is confined to (change/scope.h); NULL: nothing */
+	bool own_only;       /* objects that others made do not exist */
+	struct change_receipt *receipt; /* owned; a receipt is kept of what is accepted; NULL: none */
 	struct change_feed *feed; /* owned; brings the items (change_request_new(0)); NULL: they are there */
 	char actor[ID_MAX + 1];
 	char request_id[72];
@@ -87,6 +105,7 @@ struct change_result {
 	struct findings findings;
 	struct store_revision revision; /* of this change; of the head when nothing changed */
 	struct revision standing; /* the newest that what was asked for stands in: older than revision when nothing changed */
+	bool audited;  /* a row of the audit trail tells of it */
 	bool changed;  /* false: a no-op, no revision was made */
 	bool created;  /* the (first) item did not exist */
 	json_t *answer; /* the (first) put item as rendered; NULL for deletions */
@@ -138,6 +157,26 @@ void change_agent_status(struct change_engine *engine, const struct store_agent_
  * it returns other than 0 (E_NOMEM), done is not called. */
 int change_ticket_keys(struct change_engine *engine, const char *selector, const struct store_ticket_key *keys, size_t len,
                        void (*done)(const struct error *error, void *context), void *context, struct error *err) MUST_USE;
+
+/* Rotation of the keyring: a new key seals from now on, what older ones sealed is sealed anew in the background, then they leave the
+ * keyring; store_list_keys tells how far that is. -------------------------------------------------------------------- */
+
+struct change_caller {
+	const char *actor, *request_id, *source;
+};
+
+struct change_rotated {
+	int code; /* E_CONFLICT: one is under way */
+	struct error error;
+	uint32_t id; /* of the new key */
+};
+
+/* When it returns other than 0 (E_NOMEM), done is not called. */
+int change_rotate_keyring(struct change_engine *engine, const struct change_caller *caller,
+                          void (*done)(const struct change_rotated *result, void *context), void *context, struct error *err) MUST_USE;
+#define CHANGE_TROUBLE_MAX 256
+/* Why a rotation does not get on; "" when it does. */
+void change_keyring_trouble(struct change_engine *engine, char trouble[CHANGE_TROUBLE_MAX]);
 
 /* ETag of a state: "EPOCH-VERSION" in quotes; of the store as a whole: "EPOCH-REVISION" of its head. */
 void change_format_etag(const struct object_view *object, char etag[64]);

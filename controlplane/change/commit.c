@@ -28,6 +28,16 @@ static void take_jobs(struct change_engine *engine, struct batch **ret)
 		engine->queue.end = &engine->queue.first;
 }
 
+/* When something is due that no request asks for; 0: nothing is. With the mutex held. */
+static uint64_t next_due(const struct change_engine *engine)
+{
+	uint64_t due = engine->statuses.count > 0 ? engine->statuses.due : 0;
+
+	if (engine->rotation.state != ROTATION_REST && (due == 0 || engine->rotation.due < due))
+		due = engine->rotation.due;
+	return due;
+}
+
 /* Waits for something to do. False: stop. */
 static bool wait_for_work(struct change_engine *engine, struct batch **ret_batch, struct status_entry **ret_statuses)
 {
@@ -35,16 +45,16 @@ static bool wait_for_work(struct change_engine *engine, struct batch **ret_batch
 
 	uv_mutex_lock(&engine->mutex);
 	while (engine->queue.first == NULL && !engine->stop) {
-		uint64_t now = uv_hrtime();
+		uint64_t now = uv_hrtime(), due = next_due(engine);
 
-		if (status_queue_is_due(&engine->statuses, now))
+		if (due != 0 && now >= due)
 			break;
-		if (engine->statuses.count > 0)
-			(void)uv_cond_timedwait(&engine->cond, &engine->mutex, engine->statuses.due - now);
+		if (due != 0)
+			(void)uv_cond_timedwait(&engine->cond, &engine->mutex, due - now);
 		else
 			uv_cond_wait(&engine->cond, &engine->mutex);
 	}
-	run = engine->queue.first != NULL || engine->statuses.count > 0;
+	run = engine->queue.first != NULL || engine->statuses.count > 0 || !engine->stop;
 	take_jobs(engine, ret_batch);
 	*ret_statuses = NULL;
 	if (engine->stop || status_queue_is_due(&engine->statuses, uv_hrtime()))
@@ -135,19 +145,23 @@ void commit_thread(void *argument)
 	struct status_entry *statuses;
 	struct batch *batch;
 
+	rotation_look(&engine->rotation, engine->writer);
 	while (wait_for_work(engine, &batch, &statuses)) {
 		struct error error = ERROR_NULL;
-		int code;
+		int code = 0;
 
 		for (struct job *job = batch != NULL ? batch->jobs : NULL; job != NULL; job = job->next)
 			job_move(job, JOB_RUNNING);
-		code = run_batch(engine, batch, statuses, &error);
+		if (batch != NULL || statuses != NULL)
+			code = run_batch(engine, batch, statuses, &error);
 		if (code != 0)
 			log_event(LOG_ERROR, "commit failed", LOG_ERR(&error));
 		if (code != 0 && batch != NULL)
 			fail_batch(batch, &error);
 		if (batch != NULL)
 			hand_back(engine, batch);
+		rotation_look(&engine->rotation, engine->writer);
+		rotation_turn(engine);
 	}
 	uv_mutex_lock(&engine->mutex);
 	engine->stopped = true;

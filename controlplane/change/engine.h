@@ -70,6 +70,17 @@ struct status_queue {
 	uint64_t due; /* uv_hrtime when the oldest must be written */
 };
 
+/* keyring.c: the states are drawn there. All but trouble is the writer thread's. */
+enum rotation_state { ROTATION_REST, ROTATION_WALKING, ROTATION_CLEARING, ROTATION_LEAVING };
+
+struct rotation {
+	enum rotation_state state;
+	uint64_t due; /* uv_hrtime of the next turn */
+	struct store_reseal walk;
+	unsigned turns, failures;
+	char trouble[CHANGE_TROUBLE_MAX]; /* why it does not get on, for people; guarded by the engine's mutex */
+};
+
 struct change_engine {
 	struct change_config config;
 	struct store_writer *writer; /* the writer thread's */
@@ -87,6 +98,7 @@ struct change_engine {
 	struct job_list queue;
 	struct batch *committed, **committed_end;
 	struct status_queue statuses;
+	struct rotation rotation;
 	bool stop;    /* the writer ends when the queue is empty */
 	bool stopped; /* it has */
 };
@@ -102,6 +114,11 @@ void job_deinit(struct job *job);
 
 /* commit.c: the writer thread. */
 void commit_thread(void *engine);
+
+/* keyring.c, on the writer thread: begins when an old key has come to be there; does what is due. */
+void rotation_look(struct rotation *rotation, const struct store_writer *writer);
+bool rotation_is_due(const struct rotation *rotation, uint64_t now);
+void rotation_turn(struct change_engine *engine);
 
 /* status.c */
 int status_queue_init(struct status_queue *queue, struct error *err) MUST_USE;

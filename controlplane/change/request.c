@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of a change request: made, submitted, answered. */
-#include "change/request.h"
+#include "change/confine.h"
+#include "change/scope.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -49,6 +50,8 @@ struct change_request *change_request_free(struct change_request *request)
 	free(request->items);
 	free(request->if_match);
 	free(request->if_match_head);
+	free(request->receipt);
+	scope_unref(request->scope);
 	free(job->items);
 	findings_deinit(&job->result.findings);
 	json_decref(job->result.answer);
@@ -74,7 +77,7 @@ void change_submit(struct change_engine *engine, struct change_request *request,
 /* When several things are wrong: what the caller must mend first decides. */
 static int weight(int code)
 {
-	static const int order[] = {E_CONFLICT, E_INVALID, E_METHOD, E_NOT_FOUND, E_EXISTS, E_PRECONDITION};
+	static const int order[] = {E_CONFLICT, E_INVALID, E_METHOD, E_NOT_FOUND, E_EXISTS, E_PRECONDITION, E_FORBIDDEN};
 
 	for (size_t i = 0; i < ARRAY_LEN(order); i++)
 		if (order[i] == code)
@@ -82,32 +85,44 @@ static int weight(int code)
 	return 0;
 }
 
+void item_pointer(const struct request_job *job, size_t index, char pointer[ITEM_POINTER_MAX])
+{
+	const struct change_item *item = &job->request.items[index];
+
+	if (job->request.rollback.number != 0 && !job->rollback_named && item->pointer[0] == '\0')
+		snprintf(pointer, ITEM_POINTER_MAX, "/%s/%s", kind_find(item->kind)->collection, item->id);
+	else
+		snprintf(pointer, ITEM_POINTER_MAX, "%s", item->pointer);
+}
+
 void refuse(struct request_job *job, size_t index, int code, const char *finding, const char *pointer,
             const char *format, ...)
 {
 	struct change_result *result = &job->result;
-	char detail[384], full[256];
+	char detail[384], full[256], at[ITEM_POINTER_MAX];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(detail, sizeof(detail), format, args);
 	va_end(args);
-	snprintf(full, sizeof(full), "%s%s", job->request.items[index].pointer, pointer);
-	findings_add(&result->findings, FINDING_ERROR, finding, full, "%s", detail);
+	item_pointer(job, index, at);
+	snprintf(full, sizeof(full), "%s%s", at, pointer);
+	findings_add(&result->findings, FINDING_ERROR, finding, full, "%s", confine_detail(job, finding, detail));
 	if (weight(code) > weight(result->code))
-		result->code = error_set(&result->error, code, "%s", detail);
+		result->code = error_set(&result->error, code, "%s", confine_detail(job, finding, detail));
 }
 
 void warn(struct request_job *job, size_t index, const char *finding, const char *pointer, const char *format, ...)
 {
-	char detail[384], full[256];
+	char detail[384], full[256], at[ITEM_POINTER_MAX];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(detail, sizeof(detail), format, args);
 	va_end(args);
-	snprintf(full, sizeof(full), "%s%s", job->request.items[index].pointer, pointer);
-	findings_add(&job->result.findings, FINDING_WARNING, finding, full, "%s", detail);
+	item_pointer(job, index, at);
+	snprintf(full, sizeof(full), "%s%s", at, pointer);
+	findings_add(&job->result.findings, FINDING_WARNING, finding, full, "%s", confine_detail(job, finding, detail));
 }
 
 bool request_is_refused(const struct request_job *job)
@@ -128,6 +143,7 @@ static void on_fail(struct job *base, const struct error *error)
 
 	if (job->result.code == 0) /* a refusal stands: it was right whatever became of the others */
 		request_fail(job, error);
+	job->result.audited = false; /* the row is lost with the transaction */
 }
 
 static void on_render(struct job *base)

@@ -24,6 +24,8 @@ struct request_job {
 	struct resource_limits limits; /* now set */
 	struct store_row row;          /* of the first put item, for the answer */
 	struct secret *token_text;     /* a new join token, told once */
+	uint64_t rollback_seen;        /* head as of which the items of a rollback were found */
+	bool rollback_named;           /* they were named, and are not found */
 };
 
 extern const struct job_ops request_ops;
@@ -33,6 +35,9 @@ void refuse(struct request_job *job, size_t index, int code, const char *finding
             const char *format, ...) PRINTF_LIKE(6, 7);
 void warn(struct request_job *job, size_t index, const char *finding, const char *pointer, const char *format, ...)
 	PRINTF_LIKE(5, 6);
+/* Where an item stands in the request; for an item of a rollback that was found, which object it is: "/ssls/shop". */
+#define ITEM_POINTER_MAX 96
+void item_pointer(const struct request_job *job, size_t index, char pointer[ITEM_POINTER_MAX]);
 bool request_is_refused(const struct request_job *job);
 /* Frees documents and resources, not the items: on the pool, since there may be very many. */
 void request_drop_items(struct request_job *job);
@@ -44,7 +49,12 @@ void request_prepare(struct job *job);
 /* Parses one document; findings go behind the item's pointer. 0 also when it was refused. */
 int item_parse(struct request_job *job, size_t index, json_t *document, struct error *err) MUST_USE;
 
+/* A place for one more item, zeroed. E_TOO_LARGE. */
+int request_add_item(struct request_job *job, size_t *ret_index, struct error *err) MUST_USE;
+
 /* apply.c */
+/* This version is part of what was asked for, and is there already. */
+void request_take_standing(struct request_job *job, const struct object_view *object);
 int request_run(struct job *job, struct store_writer *writer, struct error *err);
 
 /* keys.c: fills the keys of pairs that came without, from the object's current state (before: NULL when it is new). */

@@ -7,8 +7,8 @@
 #include "crypto/cert.h"
 #include "crypto/crypto.h"
 #include "crypto/key.h"
-#include "crypto/seal.h"
 #include "store/file.h"
+#include "store/sealing.h"
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -93,6 +93,14 @@ static int key_aad(struct bytes ca_der, struct buf *aad, struct error *err)
 	return code == 0 && aad->failed ? error_nomem(err) : code;
 }
 
+int ca_key_aad(struct database *database, struct buf *aad, struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf der = BUF_NULL;
+	int code = meta_get(database, "ca_cert", &der, err);
+
+	return code == 0 ? key_aad(BYTES(der.data, der.len), aad, err) : code;
+}
+
 static int ca_put(struct store_writer *writer, struct error *err)
 {
 	struct store *store = writer->reader.store;
@@ -107,7 +115,7 @@ static int ca_put(struct store_writer *writer, struct error *err)
 	if (code == 0)
 		code = key_aad(BYTES(der.data, der.len), &aad, err);
 	if (code == 0)
-		code = keyring_seal(store->keyring, BYTES(aad.data, aad.len), BYTES(key->data, key->len), &sealed, err);
+		code = store_seal(store, BYTES(aad.data, aad.len), BYTES(key->data, key->len), &sealed, err);
 	if (code == 0)
 		code = meta_put(&writer->reader.database, "ca_cert", BYTES(der.data, der.len), err);
 	return code == 0 ? meta_put(&writer->reader.database, "ca_key", BYTES(sealed.data, sealed.len), err) : code;
@@ -156,7 +164,7 @@ int ca_load(struct store_writer *writer, const struct store_config *config, stru
 	if (code == 0)
 		code = key_aad(BYTES(der.data, der.len), &aad, err);
 	if (code == 0)
-		code = keyring_open(store->keyring, BYTES(aad.data, aad.len), BYTES(sealed.data, sealed.len), &key, err);
+		code = store_unseal(store, BYTES(aad.data, aad.len), BYTES(sealed.data, sealed.len), &key, err);
 	if (code == 0)
 		code = cert_parse(BYTES(der.data, der.len), &store->ca, err);
 	if (code == 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BUSY_TIMEOUT_MS 10000
+#define CLEAR_WAIT_MS 20
 
 int database_error(struct database *database, const char *what, struct error *err)
 {
@@ -71,6 +72,25 @@ void database_deinit(struct database *database)
 		(void)closed;
 	}
 	*database = (struct database){0};
+}
+
+/* Readers of one object are gone in a moment; who streams a whole holding is not waited for. */
+static int wait_briefly(void *context, int times)
+{
+	return times < CLEAR_WAIT_MS && sqlite3_sleep(1) >= 0;
+}
+
+int database_clear_log(struct database *database, bool whole, uint64_t *ret_left, struct error *err)
+{
+	int mode = whole ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, in_log = 0, done = 0, code;
+
+	sqlite3_busy_handler(database->handle, wait_briefly, NULL);
+	code = sqlite3_wal_checkpoint_v2(database->handle, NULL, mode, &in_log, &done);
+	sqlite3_busy_timeout(database->handle, BUSY_TIMEOUT_MS);
+	if (code != SQLITE_OK && (whole || code != SQLITE_BUSY)) /* another's checkpoint is as good as ours */
+		return database_error(database, "clear the log", err);
+	*ret_left = in_log > done && done >= 0 ? (uint64_t)(in_log - done) : 0;
+	return 0;
 }
 
 struct value value_text(const char *text)

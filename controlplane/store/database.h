@@ -24,6 +24,10 @@ void database_deinit(struct database *database);
 /* Error of the last call on this connection: E_NOSPACE, E_NOMEM, E_CORRUPT, E_BUSY or E_IO. */
 int database_error(struct database *database, const char *what, struct error *err) MUST_USE;
 
+/* Brings the write-ahead log into the database; not inside a transaction. *ret_left: frames that could not go yet. whole: and empties it,
+ * which holds up writes for a moment and proves that no reader sees anything older; E_BUSY when one does. */
+int database_clear_log(struct database *database, bool whole, uint64_t *ret_left, struct error *err) MUST_USE;
+
 /* A statement in use. */
 struct statement {
 	struct database *database;

@@ -6,12 +6,11 @@
 
 #include "crypto/crypto.h"
 #include "store/file.h"
+#include "store/sealing.h"
 #include "store/token.h"
 
 #include <string.h>
 #include <time.h>
-
-#define FINGERPRINT_LEN 8
 
 static struct store_author author_now(const char *actor)
 {
@@ -21,8 +20,8 @@ static struct store_author author_now(const char *actor)
 static int put_admin_token(struct store_writer *writer, struct error *err)
 {
 	CLEANUP(buf_deinit) struct buf text = BUF_NULL;
-	uint8_t sha256[SHA256_LEN];
-	int code = token_make_admin(&text, sha256, err);
+	struct store_token token = {.id = "admin", .role = "admin", .created_by = "tlsplane", .create_time = (uint64_t)time(NULL)};
+	int code = token_make(token.role, &text, token.sha256, err);
 
 	if (code != 0)
 		return code;
@@ -30,10 +29,7 @@ static int put_admin_token(struct store_writer *writer, struct error *err)
 	if (text.failed)
 		return error_nomem(err);
 	code = file_write(writer->reader.store->dir, "admin.token", 0600, BYTES(text.data, text.len), err);
-	if (code != 0)
-		return code;
-	return statement_run(&writer->reader.database, STMT_TOKEN_PUT, err, V_BLOB(sha256, sizeof(sha256)), V_TEXT("admin"),
-	                     V_INT(time(NULL)));
+	return code == 0 ? store_put_token(writer, &token, err) : code;
 }
 
 /* Presets are ordinary objects that only this function writes: two agent versions mean the same by them. */
@@ -77,32 +73,13 @@ static int write_presets(struct store_writer *writer, struct error *err)
 
 int first_start(struct store_writer *writer, const struct store_config *config, struct error *err)
 {
-	uint8_t fingerprint[FINGERPRINT_LEN];
-	int code;
+	int code = sealing_adopt(writer, (uint64_t)time(NULL), err);
 
-	keyring_fingerprint(writer->reader.store->keyring, fingerprint);
-	code = meta_put(&writer->reader.database, "keyring", BYTES(fingerprint, sizeof(fingerprint)), err);
 	if (code == 0)
 		code = ca_create(writer, config, err);
 	if (code == 0)
 		code = put_admin_token(writer, err);
 	return code == 0 ? write_presets(writer, err) : code;
-}
-
-static int check_keyring(struct store_writer *writer, struct error *err)
-{
-	CLEANUP(buf_deinit) struct buf stored = BUF_NULL;
-	uint8_t fingerprint[FINGERPRINT_LEN];
-	int code = meta_get(&writer->reader.database, "keyring", &stored, err);
-
-	if (code != 0)
-		return code;
-	keyring_fingerprint(writer->reader.store->keyring, fingerprint);
-	if (stored.len != sizeof(fingerprint) || memcmp(stored.data, fingerprint, sizeof(fingerprint)) != 0)
-		return error_set(err, E_CORRUPT,
-		                 "%s/keyring is not the keyring that sealed this store; bring back the right one",
-		                 writer->reader.store->dir);
-	return 0;
 }
 
 static int begin_epoch(struct store_writer *writer, struct error *err)
@@ -116,7 +93,7 @@ static int begin_epoch(struct store_writer *writer, struct error *err)
 
 int later_start(struct store_writer *writer, const struct store_config *config, struct error *err)
 {
-	int code = check_keyring(writer, err);
+	int code = sealing_check(writer, err);
 
 	if (code == 0)
 		code = ca_load(writer, config, err);

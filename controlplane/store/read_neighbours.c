@@ -170,26 +170,6 @@ int store_each_by_port(struct store_reader *reader, uint16_t port, int (*fn)(con
 	return code < 0 ? code : 0;
 }
 
-int store_find_token(struct store_reader *reader, const uint8_t sha256[32], char *name, struct error *err)
-{
-	CLEANUP(statement_end) struct statement statement = {0};
-	const char *text;
-	bool row = false;
-	int code = statement_start(&statement, &reader->database, STMT_TOKEN_FIND, err, V_BLOB(sha256, 32));
-
-	if (code == 0)
-		code = statement_step(&statement, &row, err);
-	if (code != 0)
-		return code;
-	if (!row)
-		return error_set(err, E_NOT_FOUND, "no such token");
-	text = column_text(&statement, 0);
-	if (text == NULL)
-		return error_nomem(err);
-	snprintf(name, ID_MAX + 1, "%s", text);
-	return 0;
-}
-
 int store_get_agent_status(struct store_reader *reader, const char *id, struct store_agent_status *ret,
                            struct error *err)
 {

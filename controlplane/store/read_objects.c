@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading objects by their own identity: now, or as they were at a revision. */
-#include "store/reader.h"
-
-#include "crypto/seal.h"
+#include "store/sealing.h"
 
 int store_get(struct store_reader *reader, enum kind kind, const char *id, uint64_t revision, struct store_row *ret,
               struct error *err)
@@ -74,7 +72,7 @@ int store_open_secret(const struct store *store, const struct store_row *row, st
 	secret_aad(object->kind, &object->uid, object->version, &aad);
 	if (aad.failed)
 		return error_nomem(err);
-	code = keyring_open(store->keyring, BYTES(aad.data, aad.len), row->sealed, ret, err);
+	code = store_unseal(store, BYTES(aad.data, aad.len), row->sealed, ret, err);
 	if (code != 0)
 		return error_prefix(err, code, "secret of %s/%s", kind_find(object->kind)->collection, object->id);
 	return 0;

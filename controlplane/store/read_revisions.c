@@ -11,7 +11,7 @@ static void copy_text(const struct statement *statement, int column, char *targe
 	snprintf(target, size, "%s", text != NULL ? text : "");
 }
 
-static int revision_load(const struct statement *statement, struct store_revision *ret, struct error *err)
+int revision_load(const struct statement *statement, struct store_revision *ret, struct error *err)
 {
 	struct store_revision revision = {
 		.revision = {.number = column_u64(statement, 0), .epoch = column_u64(statement, 1)},
@@ -59,28 +59,6 @@ int store_get_revision(struct store_reader *reader, uint64_t number, struct stor
 		return error_set(err, E_NOT_FOUND, "no such revision");
 	code = statement_start(&statement, &reader->database, STMT_REVISION_GET, err, V_INT(number));
 	return code == 0 ? revision_read_one(&statement, ret, err) : code;
-}
-
-int store_list_revisions(struct store_reader *reader, uint64_t before, struct store_revision *rows, size_t max,
-                         size_t *ret_count, struct error *err)
-{
-	CLEANUP(statement_end) struct statement statement = {0};
-	int64_t top = before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before;
-	size_t count = 0;
-	bool row = false;
-	int code = statement_start(&statement, &reader->database, STMT_REVISION_LIST, err, V_INT(top), V_INT(max));
-
-	while (code == 0 && count < max) {
-		code = statement_step(&statement, &row, err);
-		if (code != 0 || !row)
-			break;
-		code = revision_load(&statement, &rows[count], err);
-		if (code == 0)
-			count++;
-	}
-	if (code == 0)
-		*ret_count = count;
-	return code;
 }
 
 int store_each_id_since(struct store_reader *reader, enum kind kind, uint64_t after,

@@ -3,8 +3,7 @@
 #include "store/store_tickets.h"
 
 #include "base/log.h"
-#include "crypto/seal.h"
-#include "store/reader.h"
+#include "store/sealing.h"
 #include "store/ticket_seal.h"
 
 /* A key that can't be opened is of no use to anybody; it must not keep the control plane from starting. */
@@ -19,7 +18,7 @@ static int open_key(const struct store_reader *reader, const char *selector, str
 	ticket_aad(selector, key->name, &aad);
 	if (aad.failed)
 		return error_nomem(err);
-	code = keyring_open(reader->store->keyring, BYTES(aad.data, aad.len), sealed, &secret, &why);
+	code = store_unseal(reader->store, BYTES(aad.data, aad.len), sealed, &secret, &why);
 	if (code == E_NOMEM)
 		return error_nomem(err);
 	if (code == 0 && secret->len == STORE_TICKET_SECRET_LEN) {

@@ -156,3 +156,21 @@ int meta_put(struct database *database, const char *key, struct bytes value, str
 {
 	return statement_run(database, STMT_META_PUT, err, V_TEXT(key), V_BLOB(value.data, value.len));
 }
+
+int meta_get_number(struct database *database, const char *key, uint64_t *ret, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	bool row = false;
+	int code = statement_start(&statement, database, STMT_META_GET, err, V_TEXT(key));
+
+	if (code == 0)
+		code = statement_step(&statement, &row, err);
+	if (code == 0)
+		*ret = row ? column_u64(&statement, 0) : 0;
+	return code;
+}
+
+int meta_set_number(struct database *database, const char *key, uint64_t value, struct error *err)
+{
+	return statement_run(database, STMT_META_SET, err, V_TEXT(key), V_INT(value));
+}

@@ -11,7 +11,7 @@ struct store {
 	char *dir;
 	char *path;  /* of the database */
 	int lock_fd; /* -1: not locked */
-	struct keyring *keyring;
+	struct sealing *sealing; /* sealing.h */
 	X509 *ca;
 	EVP_PKEY *ca_key;
 };
@@ -37,3 +37,8 @@ void secret_aad(enum kind kind, const struct uid *uid, uint64_t version, struct 
 
 int meta_get(struct database *database, const char *key, struct buf *out, struct error *err) MUST_USE; /* E_NOT_FOUND */
 int meta_put(struct database *database, const char *key, struct bytes value, struct error *err) MUST_USE;
+/* Numbers; absent is 0. */
+int meta_get_number(struct database *database, const char *key, uint64_t *ret, struct error *err) MUST_USE;
+int meta_set_number(struct database *database, const char *key, uint64_t value, struct error *err) MUST_USE;
+
+int revision_load(const struct statement *statement, struct store_revision *ret, struct error *err) MUST_USE;

@@ -15,5 +15,7 @@ int later_start(struct store_writer *writer, const struct store_config *config, 
 /* The CA of the store, made or brought at first start, into store->ca and store->ca_key. */
 int ca_create(struct store_writer *writer, const struct store_config *config, struct error *err) MUST_USE;
 int ca_load(struct store_writer *writer, const struct store_config *config, struct error *err) MUST_USE;
+/* What the CA's key is sealed for. Appends. */
+int ca_key_aad(struct database *database, struct buf *aad, struct error *err) MUST_USE;
 /* ca.pem, for people and for curl; nothing reads it back. */
 int ca_write_file(struct store *store, struct error *err) MUST_USE;

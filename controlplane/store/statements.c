@@ -9,6 +9,13 @@
 	      "create_time, " table "update_time"
 #define ROW ROW_OF("")
 
+/* In the order that token_load (read_access.c) takes them. */
+#define TOKEN "name, sha256, role, scope, descr, created_by, create_time, expire_time, used_time, used_from"
+
+#define AUDIT "row_id, time, actor, request_id, source, action, outcome, revision"
+
+#define RECEIPT "request, time, epoch, revision, changed, created, kind, id, warnings, sealed"
+
 #define REVISION "number, epoch, time, chain, actor, request_id, source, summary, changes"
 
 /* States of selector ?1 that began in (?2, ?3] and are still valid at ?3. */
@@ -27,12 +34,36 @@ const struct statement_text statement_table[STMT_COUNT_] = {
 
     [STMT_META_GET] = {"SELECT value FROM meta WHERE key = ?1", false},
     [STMT_META_PUT] = {"INSERT INTO meta (key, value) VALUES (?1, ?2)", false},
-    [STMT_TOKEN_FIND] = {"SELECT name FROM token WHERE sha256 = ?1", false},
-    [STMT_TOKEN_PUT] = {"INSERT INTO token (sha256, name, create_time) VALUES (?1, ?2, ?3)", false},
+    [STMT_META_SET] = {"INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", false},
+    [STMT_META_UPDATE] = {"UPDATE meta SET value = ?2 WHERE key = ?1", false},
+    [STMT_META_DELETE] = {"DELETE FROM meta WHERE key = ?1", false},
+    [STMT_TOKEN_FIND] = {"SELECT " TOKEN " FROM token WHERE sha256 = ?1", false},
+    [STMT_TOKEN_GET] = {"SELECT " TOKEN " FROM token WHERE name = ?1", false},
+    [STMT_TOKEN_LIST] = {"SELECT " TOKEN " FROM token WHERE name > ?1 ORDER BY name LIMIT ?2", false},
+    [STMT_TOKEN_OTHER] = {"SELECT 1 FROM token WHERE role = ?1 AND expire_time IS NULL AND name <> ?2 LIMIT 1", false},
+    [STMT_TOKEN_PUT] = {"INSERT INTO token (" TOKEN ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", false},
+    [STMT_TOKEN_DELETE] = {"DELETE FROM token WHERE name = ?1", false},
+    [STMT_TOKEN_USED] = {"UPDATE token SET used_time = ?2, used_from = ?3 WHERE sha256 = ?1", false},
 
     [STMT_HEAD] = {"SELECT " REVISION " FROM revision WHERE number = (SELECT max(number) FROM revision)", false},
     [STMT_REVISION_GET] = {"SELECT " REVISION " FROM revision WHERE number = ?1", false},
     [STMT_REVISION_LIST] = {"SELECT " REVISION " FROM revision WHERE number < ?1 ORDER BY number DESC LIMIT ?2", false},
+    [STMT_REVISION_AFTER] = {"SELECT " REVISION " FROM revision WHERE number > ?1 ORDER BY number LIMIT ?2", false},
+    [STMT_REVISION_OF_ACTOR] = {"SELECT " REVISION " FROM revision WHERE actor = ?3 AND number < ?1 ORDER BY number DESC LIMIT ?2",
+                                false},
+    [STMT_REVISION_OF_ACTOR_AFTER] = {"SELECT " REVISION " FROM revision WHERE actor = ?3 AND number > ?1 ORDER BY number LIMIT ?2",
+                                      false},
+    [STMT_STATE_SPANS] = {"SELECT from_rev, to_rev FROM object WHERE kind = ?1 AND id = ?2 AND from_rev < ?3 ORDER BY from_rev DESC",
+                          false},
+    [STMT_CHANGE_WALK] = {"SELECT revision, kind, id FROM change WHERE (revision, kind, id) > (?1, ?2, ?3) AND revision <= ?4"
+                          " ORDER BY revision, kind, id LIMIT ?5",
+                          false},
+    /* When what was valid at ?3 ended, or, if nothing was, when the next began. */
+    [STMT_CHANGED_FIRST] = {"SELECT min(changed) FROM (SELECT to_rev AS changed FROM (SELECT to_rev FROM object WHERE kind = ?1 AND id = ?2"
+                            " AND from_rev <= ?3 ORDER BY from_rev DESC LIMIT 1) WHERE to_rev > ?3 UNION ALL "
+                            "SELECT (SELECT from_rev FROM object WHERE kind = ?1 AND id = ?2 AND from_rev > ?3"
+                            " ORDER BY from_rev LIMIT 1))",
+                            false},
     [STMT_REVISION_PUT] = {"INSERT INTO revision (" REVISION ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)", false},
 
     [STMT_GET] = {"SELECT " ROW " FROM object WHERE kind = ?1 AND id = ?2 AND to_rev IS NULL", false},
@@ -122,6 +153,19 @@ const struct statement_text statement_table[STMT_COUNT_] = {
     [STMT_AUDIT_PUT] = {"INSERT INTO audit (time, actor, request_id, source, action, outcome, revision)"
                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                         false},
+    [STMT_AUDIT_LIST] = {"SELECT " AUDIT " FROM audit WHERE row_id > ?1 ORDER BY row_id", false},
+    [STMT_AUDIT_OF_ACTOR] = {"SELECT " AUDIT " FROM audit WHERE actor = ?2 AND row_id > ?1 ORDER BY row_id", false},
+    [STMT_AUDIT_OF_OUTCOME] = {"SELECT " AUDIT " FROM audit WHERE outcome = ?2 AND row_id > ?1 ORDER BY row_id", false},
+    [STMT_AUDIT_SINCE] = {"SELECT min(row_id) FROM audit WHERE time >= ?1", false},
+    [STMT_RECEIPT_GET] = {"SELECT " RECEIPT " FROM receipt WHERE token = ?1 AND key = ?2 AND time >= ?3", false},
+    [STMT_RECEIPT_NUMBER] = {"SELECT number FROM receipt WHERE token = ?1 ORDER BY number DESC LIMIT 1", false},
+    [STMT_RECEIPT_PUT] = {"INSERT OR REPLACE INTO receipt (token, key, number, " RECEIPT ")"
+                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                          false},
+    [STMT_RECEIPT_PRUNE] = {"DELETE FROM receipt WHERE token = ?1 AND number <= ?2", false},
+    [STMT_RECEIPT_EXPIRED] = {"SELECT token, key FROM receipt WHERE time < ?1 ORDER BY time LIMIT 1", false},
+    [STMT_RECEIPT_DELETE] = {"DELETE FROM receipt WHERE token = ?1 AND key = ?2", false},
+    [STMT_RECEIPT_DELETE_ALL] = {"DELETE FROM receipt WHERE token = ?1", false},
     [STMT_STATUS_GET] = {"SELECT last_seen, last_ack_time, acked_epoch, acked_revision, report FROM agent_status WHERE id = ?1",
                          false},
     /* Not for an agent that was revoked meanwhile. */
@@ -152,4 +196,18 @@ const struct statement_text statement_table[STMT_COUNT_] = {
                             false},
     [STMT_TICKET_DELETE] = {"DELETE FROM ticket_key WHERE selector = ?1 AND number = ?2", false},
     [STMT_TICKET_LOSE] = {"UPDATE ticket_key SET lost = 1 WHERE selector = ?1", false},
+
+    [STMT_KEY_ALL] = {"SELECT id, fingerprint, made FROM sealing_key", true},
+    [STMT_KEY_PUT] = {"INSERT INTO sealing_key (id, fingerprint, made) VALUES (?1, ?2, ?3)"
+                      " ON CONFLICT (id) DO UPDATE SET fingerprint = ?2, made = ?3",
+                      false},
+    [STMT_KEY_DELETE] = {"DELETE FROM sealing_key WHERE id = ?1", false},
+    [STMT_SEALED_OBJECTS] = {"SELECT count(*) FROM object WHERE sealed_by = ?1", false},
+    [STMT_SEALED_OBJECT_AFTER] = {"SELECT row_id, kind, id, uid, from_rev, secret FROM object WHERE sealed_by = ?1 AND row_id > ?2"
+                                  " ORDER BY row_id LIMIT 1",
+                                  false},
+    [STMT_OBJECT_RESEAL] = {"UPDATE object SET secret = ?2 WHERE row_id = ?1", false},
+    [STMT_SEALED_TICKETS] = {"SELECT count(*) FROM ticket_key WHERE sealed_by = ?1", false},
+    [STMT_SEALED_TICKET] = {"SELECT selector, number, name, sealed FROM ticket_key WHERE sealed_by = ?1 LIMIT 1", false},
+    [STMT_TICKET_RESEAL] = {"UPDATE ticket_key SET sealed = ?3 WHERE selector = ?1 AND number = ?2", false},
 };

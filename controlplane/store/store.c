@@ -5,6 +5,7 @@
 
 #include "crypto/cert.h"
 #include "store/file.h"
+#include "store/sealing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,21 +43,6 @@ static int lock_directory(struct store *store, struct error *err)
 	return error_set(err, E_IO, "data directory %s: lock: %s", store->dir, strerror(errno));
 }
 
-static int load_keyring(struct store *store, bool create, struct error *err)
-{
-	char *path = file_path(store->dir, "keyring");
-	int code;
-
-	if (path == NULL)
-		return error_nomem(err);
-	code = keyring_load(path, create, &store->keyring, err);
-	free(path);
-	if (code == E_NOT_FOUND)
-		return error_set(err, E_CORRUPT, "%s/keyring is missing: without it the secrets of this store can't be opened",
-		                 store->dir);
-	return code;
-}
-
 static int start(struct store *store, const struct store_config *config, struct error *err)
 {
 	CLEANUP(store_writer_close) struct store_writer *writer = NULL;
@@ -66,7 +52,7 @@ static int start(struct store *store, const struct store_config *config, struct 
 	if (code == 0)
 		code = migrate(&writer->reader.database, &empty, err);
 	if (code == 0)
-		code = load_keyring(store, empty, err);
+		code = sealing_open(store, empty, err);
 	if (code == 0)
 		code = store_write_begin(writer, err);
 	if (code == 0)
@@ -94,6 +80,8 @@ int store_open(const struct store_config *config, struct store **ret, struct err
 	if (code == 0)
 		code = start(store, config, err);
 	if (code == 0)
+		code = sealing_save(store->sealing, err);
+	if (code == 0)
 		code = ca_write_file(store, err);
 	if (code == 0)
 		*ret = TAKE_PTR(store);
@@ -106,16 +94,11 @@ struct store *store_close(struct store *store)
 		return NULL;
 	X509_free(store->ca);
 	EVP_PKEY_free(store->ca_key);
-	keyring_free(store->keyring);
+	sealing_free(store->sealing);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);
 	free(store->path);
 	free(store->dir);
 	free(store);
 	return NULL;
-}
-
-const struct keyring *store_keyring(const struct store *store)
-{
-	return store->keyring;
 }

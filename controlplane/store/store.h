@@ -40,7 +40,16 @@ struct store_config {
 int store_open(const struct store_config *config, struct store **ret, struct error *err) MUST_USE;
 struct store *store_close(struct store *store); /* after all readers and the writer; NULL allowed */
 DEFINE_CLEANUP(struct store, store_close);
-const struct keyring *store_keyring(const struct store *store);
+
+/* The keys that secrets are sealed with, oldest first; more than one while the keyring is rotated (store_write.h). */
+struct store_key {
+	uint32_t id;
+	uint64_t made;  /* unix seconds; 0: it seals nothing any more and is about to leave the file */
+	bool is_sealing; /* the newest: all that is written */
+	uint64_t seals; /* values that are yet to be sealed anew; 0 for the newest */
+};
+
+int store_list_keys(struct store_reader *reader, struct store_key *keys, size_t max, size_t *ret_len, struct error *err) MUST_USE;
 
 /* The channel's CA. References. */
 int store_load_ca(struct store *store, X509 **ret_cert, EVP_PKEY **ret_key, struct error *err) MUST_USE;
@@ -78,9 +87,6 @@ struct store_revision {
 
 int store_head(struct store_reader *reader, struct store_revision *ret, struct error *err) MUST_USE; /* of the newest revision */
 int store_get_revision(struct store_reader *reader, uint64_t number, struct store_revision *ret, struct error *err) MUST_USE;
-/* Newest first, below `before` (0: from the top). Returns the number filled. */
-int store_list_revisions(struct store_reader *reader, uint64_t before, struct store_revision *rows, size_t max, size_t *ret_count,
-                         struct error *err) MUST_USE;
 
 /* The state at `revision` (0: current). E_NOT_FOUND. */
 int store_get(struct store_reader *reader, enum kind kind, const char *id, uint64_t revision, struct store_row *ret,
@@ -168,10 +174,7 @@ struct store_bind {
 int store_each_by_port(struct store_reader *reader, uint16_t port, int (*fn)(const struct store_bind *bind, void *context),
                        void *context, struct error *err) MUST_USE;
 
-/* Agents and credentials. ------------------------------------------------------------------------------------------ */
-
-/* E_NOT_FOUND unless an admin token's text has this SHA-256; name must hold ID_MAX + 1. */
-int store_find_token(struct store_reader *reader, const uint8_t sha256[32], char *name, struct error *err) MUST_USE;
+/* Agents. ---------------------------------------------------------------------------------------------------------- */
 
 /* What the channel learned about an agent; survives restarts, no part of history. */
 struct store_agent_status {

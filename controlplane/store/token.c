@@ -19,18 +19,21 @@ void token_put_base64url(struct bytes data, struct buf *out)
 		buf_put_u8(out, (uint8_t)alphabet[bits << (6 - count) & 63]);
 }
 
-int token_make_admin(struct buf *out, uint8_t sha256[32], struct error *err)
+int token_make(const char *role, struct buf *out, uint8_t sha256[32], struct error *err)
 {
 	uint8_t secret[TOKEN_SECRET_LEN];
+	size_t start = out->len;
 	int code = crypto_random(secret, sizeof(secret), err);
 
 	if (code != 0)
 		return code;
 	out->sensitive = true;
-	buf_put_str(out, "tlsplane_admin_");
+	buf_put_str(out, "tlsplane_");
+	buf_put_str(out, role);
+	buf_put_str(out, "_");
 	token_put_base64url(BYTES(secret, sizeof(secret)), out);
 	secret_wipe(secret, sizeof(secret));
 	if (out->failed)
 		return error_nomem(err);
-	return crypto_sha256(BYTES(out->data, out->len), sha256, err);
+	return crypto_sha256(BYTES(out->data + start, out->len - start), sha256, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts of random secrets that are told once and kept only as SHA-256: the admin token here, join tokens in the change
+/* Texts of random secrets that are told once and kept only as SHA-256: tokens of the API here, join tokens in the change
  * layer. */
 #pragma once
 
@@ -14,5 +14,6 @@
 /* base64url without padding (RFC 4648 section 5), appended to out. */
 void token_put_base64url(struct bytes data, struct buf *out);
 
-/* A new admin token: its text (appended to out, which is made sensitive) and the SHA-256 of that text. */
-int token_make_admin(struct buf *out, uint8_t sha256[32], struct error *err) MUST_USE;
+/* A new token, "tlsplane_ROLE_" and 43 characters: its text (appended to out, which is made sensitive) and the SHA-256 of
+ * that text. */
+int token_make(const char *role, struct buf *out, uint8_t sha256[32], struct error *err) MUST_USE;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Putting and deleting objects: the state before is closed, the new one begins, and what finds the object by name,
  * port, reference or selector follows. Only rows of this object and of its old and new selector are touched. */
-#include "store/writer.h"
-
-#include "crypto/seal.h"
+#include "store/sealing.h"
 
 #include <assert.h>
 #include <string.h>
@@ -86,8 +84,7 @@ static int seal_secret(struct store_writer *writer, const struct object_view *ob
 	secret_aad(object->kind, &object->uid, object->version, &aad);
 	if (aad.failed)
 		return error_nomem(err);
-	return keyring_seal(writer->reader.store->keyring, BYTES(aad.data, aad.len), BYTES(secret->data, secret->len), out,
-	                    err);
+	return store_seal(writer->reader.store, BYTES(aad.data, aad.len), BYTES(secret->data, secret->len), out, err);
 }
 
 /* Ends the current state, if there is one. */

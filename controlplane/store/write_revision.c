@@ -20,6 +20,7 @@ void writer_forget_revision(struct store_writer *writer)
 	writer->changes_len = 0;
 	writer->touched_len = 0;
 	writer->summary_len = 0;
+	writer->title_len = 0;
 	writer->summary_left_out = 0;
 	writer->ordinal = 0;
 }
@@ -59,6 +60,13 @@ struct revision store_revision_next(const struct store_writer *writer)
 {
 	assert(writer->state == WRITER_REVISION);
 	return writer->next;
+}
+
+void store_revision_entitle(struct store_writer *writer, const char *title)
+{
+	assert(writer->state == WRITER_REVISION && writer->changes_len == 0);
+	writer->summary_len = writer->title_len =
+		(size_t)snprintf(writer->summary, sizeof(writer->summary) - SUMMARY_RESERVE, "%.64s", title);
 }
 
 void store_revision_abort(struct store_writer *writer)
@@ -152,7 +160,7 @@ int sums_change(struct store_writer *writer, const char *selector, const struct 
 static void summary_put(struct store_writer *writer, const struct object_view *object, bool deleted)
 {
 	size_t room = sizeof(writer->summary) - SUMMARY_RESERVE - writer->summary_len;
-	int len = snprintf(writer->summary + writer->summary_len, room, "%s%s %s/%s", writer->summary_len > 0 ? ", " : "",
+	int len = snprintf(writer->summary + writer->summary_len, room, "%s%s %s/%s", writer->summary_len > writer->title_len ? ", " : "",
 	                   deleted ? "delete" : "put", kind_find(object->kind)->collection, object->id);
 
 	if (writer->summary_left_out > 0 || len < 0 || (size_t)len >= room) {

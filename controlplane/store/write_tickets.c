@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing ticket keys. A set is written as what differs, so that a mark of being lost that a change of an agent has set meanwhile is
  * never undone by a rotation that was decided before it. */
-#include "store/writer.h"
+#include "store/sealing.h"
 
-#include "crypto/seal.h"
 #include "model/selector.h"
 #include "store/ticket_seal.h"
 
@@ -23,8 +22,7 @@ static int insert_key(struct store_writer *writer, const char *selector, const s
 	ticket_aad(selector, key->name, &aad);
 	if (aad.failed)
 		return error_nomem(err);
-	code = keyring_seal(writer->reader.store->keyring, BYTES(aad.data, aad.len), BYTES(key->secret, sizeof(key->secret)), &sealed,
-	                    err);
+	code = store_seal(writer->reader.store, BYTES(aad.data, aad.len), BYTES(key->secret, sizeof(key->secret)), &sealed, err);
 	if (code == 0 && sealed.failed)
 		code = error_nomem(err);
 	if (code != 0)

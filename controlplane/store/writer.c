@@ -4,6 +4,7 @@
 #include "store/writer.h"
 
 #include "crypto/crypto.h"
+#include "store/sealing.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -76,6 +77,7 @@ static void rollback_if_open(struct store_writer *writer)
 		sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
 	writer->reader.is_writers = false;
 	writer->state = WRITER_IDLE;
+	writer->key_added = false;
 }
 
 int store_write_begin(struct store_writer *writer, struct error *err)
@@ -107,6 +109,8 @@ int store_write_commit(struct store_writer *writer, struct error *err)
 	code = writer_check(writer, err);
 	if (code == 0)
 		code = statement_run(&writer->reader.database, STMT_COMMIT, err);
+	if (code == 0 && writer->key_added)
+		sealing_take_next(writer->reader.store);
 	rollback_if_open(writer);
 	return code;
 }

@@ -25,6 +25,7 @@ struct store_writer {
 	enum writer_state state;
 	struct store_revision head; /* as of the last revision ended in the transaction */
 	struct store_author author; /* borrowed while a revision is open */
+	bool key_added;             /* by this transaction: it seals from the commit on */
 
 	/* The open revision. */
 	struct revision next;
@@ -33,6 +34,7 @@ struct store_writer {
 	size_t changes_len, changes_cap;
 	char summary[256];
 	size_t summary_len;
+	size_t title_len; /* of it */
 	uint32_t summary_left_out;
 	struct trie sums;              /* finds, owns nothing */
 	struct selector_sum **touched; /* owned */

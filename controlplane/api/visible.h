@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of the store a caller may see: with a scope, what the scope covers; an enroller, the join tokens it has made; else everything. */
+#pragma once
+
+#include "api/call.h"
+
+/* Reads only what does not change while the call runs; any thread. */
+int visible_check(const struct call *call, struct store_reader *reader, const struct store_row *row, bool *ret, struct error *err) MUST_USE;
+/* False: every row is. */
+bool visible_is_limited(const struct call *call);
