@@ -248,6 +248,7 @@ static int make_parts(struct agent *agent, struct error *err)
 	agent->context.loop = agent->config.loop;
 	agent->context.keyring = agent->keyring;
 	agent->context.upstream_events = &agent->upstream_events;
+	agent->context.system_ca_file = agent->config.system_ca_file;
 	proxy.sites = agent->sites;
 	proxy.trusts = agent->trusts;
 	proxy.origins = agent->origins;

@@ -17,6 +17,7 @@ struct agent_config {
 	const char *status_host; /* NULL: no status page */
 	uint16_t status_port;    /* 0: any */
 	const char *status_tls;  /* id of the SSL object whose certificate it shows; NULL: plain HTTP */
+	const char *system_ca_file; /* PEM, for upstreams; NULL: Debian's. Need not be there: that is degraded */
 };
 
 struct agent;

@@ -26,6 +26,7 @@ enum {
 	OPTION_WORKERS,
 	OPTION_STATUS_LISTEN,
 	OPTION_STATUS_TLS,
+	OPTION_SYSTEM_CA_FILE,
 	OPTION_LOG_LEVEL,
 	OPTION_LOG_FORMAT,
 	OPTION_HELP,
@@ -43,6 +44,8 @@ static const struct option_row option_rows[OPTIONS_ + 1] = {
                               "metrics, health, connections; without --status-tls loopback alone; off: none"},
     [OPTION_STATUS_TLS] = {"status-tls", "SSL_ID", NULL,
                            "HTTPS there, with the certificate of this SSL object of the holding"},
+    [OPTION_SYSTEM_CA_FILE] = {"system-ca-file", "FILE", "/etc/ssl/certs/ca-certificates.crt",
+                               "PEM of the CAs that upstream TLS with system_ca trusts"},
     [OPTION_LOG_LEVEL] = {"log-level", "LEVEL", "info", "debug, info, warning or error"},
     [OPTION_LOG_FORMAT] = {"log-format", "FORMAT", "kv", "kv (key=value) or json"},
     [OPTION_HELP] = {"help", NULL, NULL, "print this and exit"},
@@ -123,6 +126,7 @@ static int read_config(const char *const *values, char host[256], struct agent_c
 	config->controlplane = values[OPTION_CONTROLPLANE];
 	config->token_path = values[OPTION_JOIN_TOKEN_FILE];
 	config->data_dir = values[OPTION_DATA_DIR];
+	config->system_ca_file = values[OPTION_SYSTEM_CA_FILE];
 	return 0;
 }
 
