@@ -5,12 +5,18 @@ likes, slow headers of A26) has no place to happen.
 
 Clients' certificates and resumption
 A1   ticket of a site without client certificates at one with   e2e/test_resumption.py::test_matrix
-     the same, seen in a server that has the fault              e2e/test_resumption.py::test_matrix_sees_the_fault_in_haproxy
-A2   two names with one certificate, listeners with one key     e2e/test_resumption.py::test_matrix
+     the same, seen in a server that has the fault              e2e/test_resumption_control.py::test_a1_a2_names_and_listeners
+A2   two names with one certificate                             e2e/test_resumption.py::test_matrix
+     listeners with one key                                     e2e/test_resumption.py::test_matrix_of_listeners
+     both, seen in a server that has the fault                  e2e/test_resumption_control.py::test_a1_a2_names_and_listeners
 A3   endless renewal of a session                               e2e/test_resumption.py::test_age_is_capped_however_often_resumed
+     by rotating keys                                           e2e/test_ticket_keys.py::test_rotation_renews_no_age
+     seen in a server that has the fault                        e2e/test_resumption_control.py::test_a3_endless_renewal
 A4   CA removed, CRL added, then the old ticket                 e2e/test_resumption.py::TestAfterChange
+     seen in a server that has the fault                        e2e/test_resumption_control.py::test_a4_after_a_change
      agent revoked: no tickets on the channel                   unit/net/test_channel_tls.c
 A5   expired client certificate with a good ticket              e2e/test_resumption.py::test_expired_client_certificate_does_not_resume
+     seen in a server that has the fault                        e2e/test_resumption_control.py::test_a5_expired_client_certificate
 A6   ClientHello in pieces loses its name                       e2e/test_limits.py::test_fragments
      and with it the rules on clients                           e2e/test_client_auth.py::test_fragments_change_nothing
      passed through byte for byte                               e2e/test_routes.py::TestPassthroughBytes
@@ -22,10 +28,13 @@ A10  none, self-signed, wrong CA, dates, use, CA:TRUE, depth+1  e2e/test_client_
 A11  a wildcard's rules on an exact name and the reverse        e2e/test_client_auth.py::test_wildcard_and_exact_don_t_leak
      the explanation equals the handshake                       e2e/test_resolve.py::test_does
 A12  revoked leaf and intermediate, stale and foreign CRLs      e2e/test_client_rules.py::test_crls
+     of origins                                                 e2e/test_upstream_tls.py::TestTrust::test_revoked_in_the_chain
      CRLs that can't be used                                    e2e/test_client_rules.py::test_unfit_crls_are_refused
 A13  renewal with another certificate                           e2e/test_renewal.py
 A14  upstream sessions under another identity                   e2e/test_upstream_identity.py::test_sessions_never_cross
      under another name                                         e2e/test_upstream_identity.py::test_sessions_never_cross_names
+NATS ccd898ea8, an identity by somebody's word                  e2e/test_attacks.py::test_identity_is_of_the_certificate_alone
+ATS 45b1b89703, A#7559, an origin's session for other rules     e2e/test_upstream_identity.py::test_sessions_do_not_outlive_their_rules
 CVE-2022-46153, broken options fall back                        e2e/test_client_auth.py::test_broken_ca
 CVE-2026-33248, DNs compared without their order                unit/model/test_peer.c::subjects_are_multisets_of_rdns
 N#8270, a revoked pin keeps its connections                     e2e/test_client_change.py::test_on_tighten
@@ -86,6 +95,7 @@ from cryptography.x509.oid import NameOID
 
 from harness import tls
 from harness.net import free_port, receive_all
+from harness.origin import PROXY_V2, ProxyBackend
 from harness.pki import Ca
 from harness.tls import client_hello, records, send_raw, sni_extension
 from harness.wire import SHAPES
@@ -195,9 +205,8 @@ def test_a24_certificates_of_the_other_channel(place, ca, tmp_path, version):
     site = place.site(ca.issue("*.test"), {"ca": clients.cert_pem})
     agent = [place.agent.dir / "agent.crt", place.agent.dir / "agent.key"]
     assert tls.fetch(place.ports["lax"], site, version=version, client=good)[0] == "backend"
-    if b"-----BEGIN" in agent[1].read_bytes():
-        with pytest.raises((ssl.SSLError, OSError)):
-            tls.fetch(place.ports["lax"], site, version=version, client=agent)
+    with pytest.raises((ssl.SSLError, OSError)):
+        tls.fetch(place.ports["lax"], site, version=version, client=agent)
     before = len(place.api.agents())
     port = place.shared.controlplane.channel_port
     for protocol in ("tlsplane/1", "tlsplane-enroll/1"):
@@ -243,6 +252,33 @@ def test_address_list_has_no_way_round(place):
     for extensions in ([sni_extension(b"open.test"), sni_extension(b"listed.test")], [sni_extension(b"open.test", b"listed.test")]):
         assert send_raw(port, records(client_hello(*extensions))).startswith("alert:")
     assert send_raw(port, records(client_hello(sni_extension(b"open.test")))) == "ServerHello"
+
+
+# Identity -------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_identity_is_of_the_certificate_alone(place, ca, version):
+    """What a sender that is believed says in its PROXY header about certificate, name and identity reaches no upstream: only its addresses are used."""
+    backend = place.shared.world.add_backend(ProxyBackend())
+    port, name = free_port(), f"identity{version[-1]}"
+    place.put(("upstreams", name, {"nodes": {f"127.0.0.1:{backend.port}": 1}, "send_proxy_protocol": "v2"}),
+              ("tls_options", name, {"min_version": "TLSv1.2", "client_auth": {"verify": "verify_if_given", "ca": ca.cert_pem, "map_identity": True}}),
+              ("listeners", name, {"bind": f"127.0.0.1:{port}", "upstream": name, "tls_options": name, "accept_proxy_protocol": ["127.0.0.1"]}))
+    inner = b"\x22\0\x05admin" + b"\x28\0\x04cert"
+    claims = (b"\x20" + struct.pack(">H", 5 + len(inner)) + b"\x07\0\0\0\0" + inner + b"\x02\0\x0aother.test" + b"\xe0\0\x05admin"
+              + b"\xe1\0\x20" + bytes(32) + b"\xea\0\x02hi")
+    addresses = socket.inet_aton("192.0.2.7") + socket.inet_aton("198.51.100.9") + struct.pack(">HH", 1111, 443)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        raw.sendall(PROXY_V2 + struct.pack(">BBH", 0x21, 0x11, len(addresses) + len(claims)) + addresses + claims)
+        with tls.context(version=version).wrap_socket(raw, server_hostname="a.test") as connection:
+            connection.sendall(tls.REQUEST)
+            assert receive_all(connection).startswith(b"HTTP/1.1 200")
+    header = backend.headers[-1]
+    assert (header["source"], header["source_port"]) == ("192.0.2.7", 1111)
+    assert set(header["tlvs"]) == {0x02, 0x20} and header["tlvs"][0x02] == b"a.test", header
+    seen = header["tlvs"][0x20]
+    assert seen["client"] == 1 and seen["verify"] != 0 and not {0x22, 0x28} & set(seen["sub"]), header
+    place.api.apply(delete=[("listeners", name), ("upstreams", name), ("tls_options", name)], wait="acked", timeout=30).expect(200)
 
 
 # A27 ------------------------------------------------------------------------------------------------------------------

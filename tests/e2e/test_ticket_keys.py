@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from harness import resume, tls
 from harness.net import eventually, free_port
 from harness.resume import VERSIONS
+from harness.world import Hammer
 
 SITE = "shop.test"
 
@@ -91,22 +92,49 @@ def test_resumes_on_the_other_agent(fleet, tmp_path, version):
 
 
 def test_no_dip_while_rotating(world, ca):
+    """Clients of both versions resume on the two agents in turns as fast as they can, while keys rotate and the leaf is renewed: in no second
+    is there a full handshake but the first of each client."""
     fleet = Fleet(world, ca, "--ticket-period", "2")
-    ports, rounds = list(fleet.ports.values()), 0
-    sessions = {version: (tls.context(version=version), None) for version in VERSIONS}
+    ports, seen = list(fleet.ports.values()), []
+    clients = [[tls.context(version=version), None] for version in VERSIONS for _ in range(2)]
+
+    def work(index):
+        made, session = clients[index]
+        resumed, clients[index][1] = visit(made, ports[len(seen) % 2], session)
+        seen.append((time.monotonic(), index, resumed))
     before, forced = metric(fleet.controlplane, "ticket_rotations_total"), metric(fleet.controlplane, "ticket_rotations_forced_total")
-    full, resumed = 0, 0
-    end = time.monotonic() + 13
-    while time.monotonic() < end:
-        for version, (made, session) in sessions.items():
-            was_resumed, session = visit(made, ports[rounds % 2], session)
-            sessions[version] = (made, session)
-            full, resumed = full + (not was_resumed), resumed + was_resumed
-        rounds += 1
+    started = time.monotonic()
+    with Hammer(work, len(clients)) as hammer:
+        while time.monotonic() - started < 13:
+            fleet.api.put_acked("/v1/ssls/shop", ca.issue(SITE).ssl(SITE, tls_options="both"))
+            time.sleep(1)
+    assert hammer.failures == [], hammer.failures[:3]
     assert metric(fleet.controlplane, "ticket_rotations_total") >= before + 4
     assert metric(fleet.controlplane, "ticket_rotations_forced_total") == forced
-    assert full == len(VERSIONS), f"{full} full handshakes, {resumed} resumed"  # the first of each
-    assert resumed > 50
+    full = [index for _, index, resumed in seen if not resumed]
+    assert sorted(full) == list(range(len(clients))), f"{len(full)} full handshakes of {len(seen)}"
+    seconds = [sum(int(at - started) == second for at, _, _ in seen) for second in range(13)]
+    assert min(seconds) > 10, seconds  # there was load in each of them
+
+
+def test_rotation_renews_no_age(world, ca):
+    """Each rotation renews the tickets of TLS 1.2 as well; the age stays that of the full handshake, on whichever agent."""
+    fleet = Fleet(world, ca, "--ticket-period", "1")
+    lifetime, ports = 6, list(fleet.ports.values())
+    fleet.api.put_acked("/v1/tls_options/both", {"min_version": "TLSv1.2", "session_tickets": {"lifetime": lifetime}})
+    made = {version: tls.context(version=version) for version in VERSIONS}
+    sessions = {version: visit(made[version], ports[0])[1] for version in VERSIONS}
+    started, tickets, resumed = time.monotonic(), {version: set() for version in VERSIONS}, {version: [] for version in VERSIONS}
+    while time.monotonic() - started < lifetime + 2:
+        for version in VERSIONS:
+            was_resumed, sessions[version] = visit(made[version], ports[len(resumed[version]) % 2], sessions[version])
+            resumed[version].append((time.monotonic() - started, was_resumed))
+            tickets[version].add(sessions[version].id)  # the hash of the ticket
+        time.sleep(0.3)
+    for version, seen in resumed.items():
+        first = next((at for at, was_resumed in seen if not was_resumed), None)
+        assert first is not None and lifetime - 1.5 < first < lifetime + 1, (version, seen)
+        assert len(tickets[version]) >= 4, version
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -116,6 +144,20 @@ def test_agent_restarted_without_control_plane(fleet, tmp_path, version):
     fleet.agents["a"].restart()
     seen = eventually(lambda: resume.offer(fleet.ports["a"], SITE, session, version), "a serves")
     assert seen.reused, seen
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_all_restarted(fleet, tmp_path, version):
+    """Both planes: what one agent gave before, the other takes afterwards."""
+    session = resume.take(fleet.ports["a"], SITE, tmp_path / "session", version)
+    for agent in fleet.agents.values():
+        assert agent.daemon.terminate() == 0
+    fleet.controlplane.restart()
+    for agent in fleet.agents.values():
+        agent.start()
+        agent.wait_connected(60)
+    seen = resume.offer(fleet.ports["b"], SITE, session, version)
+    assert seen.reused and seen.body is not None, seen
 
 
 def test_control_plane_restarted(fleet, tmp_path):

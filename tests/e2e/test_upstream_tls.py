@@ -221,6 +221,21 @@ class TestTrust:
         assert bad.seen == [] and edge.failures("tls_revoked") == before + 1
         assert edge.ask(edge.route(bad, {**body, "verify": "PERMISSIVE"}))["name"] == "origin"
 
+    def test_revoked_in_the_chain(self, edge, pki, origin):
+        """The whole chain: an intermediate that is revoked, and one of which nobody says what it has revoked."""
+        between, well = pki.origins.intermediate("Between"), pki.origins.intermediate("Well")
+        for number, (crls, passes) in enumerate(((pki.origins.crl() + between.crl() + well.crl(), (True, True)),
+                                                 (pki.origins.crl(between) + between.crl() + well.crl(), (False, True)),
+                                                 (pki.origins.crl() + well.crl(), (False, True)))):
+            name = f"chain{number}"
+            edge.apply(("ca_bundles", name, {"certs": pki.origins.cert_pem + between.cert_pem + well.cert_pem, "crls": crls}))
+            for issuer, passed in zip((between, well), passes):
+                sni = edge.route(origin(issuer.issue(NAME)), {"ca_bundle": name, "server_name": NAME})
+                if passed:
+                    assert edge.ask(sni)["name"] == "origin", number
+                else:
+                    edge.refused(sni)
+
     def test_revoked_later(self, edge, pki, origin):
         """A CRL that comes later ends resumption too."""
         pair = pki.origins.issue(NAME)

@@ -45,7 +45,7 @@ START_TEST(finds_paths_and_ids)
 	ck_assert_int_eq(find("HEAD", "/v1/ssls/a", &found), 0);
 	ck_assert_str_eq(found.route->method, "GET");
 	ck_assert_int_eq(find("GET", "/healthz", &found), 0);
-	ck_assert(found.route->open);
+	ck_assert_uint_eq(found.route->may, MAY_ANYBODY);
 }
 END_TEST
 
@@ -75,7 +75,7 @@ static void check_row(const struct route *route, void *context)
 	ck_assert_ptr_nonnull(route->handle);
 	ck_assert_int_eq(find(route->method, route->path, &found), 0);
 	ck_assert_msg(found.route == route, "%s %s is hidden by another row", route->method, route->path);
-	ck_assert_msg(!(is_write && route->open), "%s %s writes without a credential", route->method, route->path);
+	ck_assert_msg(!(is_write && route->may & MAY_ANYBODY), "%s %s writes without a credential", route->method, route->path);
 	ck_assert_msg(is_write || route->body_max == 0, "%s %s", route->method, route->path);
 	ck_assert(!(is_write && route->query & QUERY_PAGE) && !(!is_write && route->query & QUERY_WRITE));
 	++*(size_t *)context;

@@ -87,7 +87,8 @@ static size_t on_head(struct http_request *request, void *owner)
 	return http_path_segment(request, 0) != NULL && strcmp(http_path_segment(request, 0), "small") == 0 ? 10 : BODY_MAX;
 }
 
-static void on_refusal(int status, const char *detail, struct buf *body, const char **content_type, void *owner)
+static void on_refusal(const struct http_request *request, int status, const char *detail, struct buf *body,
+                       const char **content_type, void *owner)
 {
 	buf_printf(body, "refused %d %s", status, detail);
 	*content_type = "text/x-refusal";

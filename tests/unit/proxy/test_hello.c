@@ -267,43 +267,52 @@ START_TEST(test_retry)
 }
 END_TEST
 
-/* A session of one site offered at another, and after the rules have changed: nothing to resume with, and contexts that
- * differ. */
+static void only_p384(Tlsplane__TlsOptions *options)
+{
+	static uint32_t group = 24;
+
+	options->curve_preferences = &group;
+	options->n_curve_preferences = 1;
+}
+
+/* The session-id context of a handshake for sni, of a client that shows its certificate when asked, where this is all there is. */
+static struct digest context_of(const char *sni, const struct ssl_spec *spec, void (*change)(Tlsplane__TlsOptions *))
+{
+	struct digest context_id;
+	struct shake shake;
+	const unsigned char *id;
+	unsigned len;
+
+	put_frame();
+	holding_put_options(&holding, "modern", change);
+	holding_put_ssl(&holding, "a", spec);
+	publish();
+	run(&(struct shake_spec){.sni = sni, .cert = client}, &shake);
+	ck_assert(shake.done);
+	id = SSL_SESSION_get0_id_context(SSL_get0_session(shake.server), &len);
+	ck_assert_uint_eq(len, DIGEST_LEN);
+	memcpy(context_id.bytes, id, DIGEST_LEN);
+	shake_deinit(&shake);
+	return context_id;
+}
+
+/* Each of name, client rules and crypto profile makes it another one; leaf, names beside and revision don't. */
 START_TEST(test_session_context)
 {
-	setup();
-	put_frame();
-	holding_put_options(&holding, "modern", NULL);
-	holding_put_ssl(&holding, "open", &(struct ssl_spec){.snis = {"open.test"}, .pairs = {cert_a}});
-	holding_put_ssl(&holding, "mtls", &(struct ssl_spec){.snis = {"mtls.test"}, .pairs = {cert_mtls}, .client_ca = ca});
-	publish();
-	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
-		struct shake first, second;
-		SSL_SESSION *session;
-		unsigned char ids[2][64];
-		unsigned lens[2];
-		const unsigned char *id;
+	struct ssl_spec spec = {.snis = {"a.test", "b.test"}};
+	struct digest base, other;
 
-		run(&(struct shake_spec){.sni = "open.test", .min = version, .max = version}, &first);
-		ck_assert(first.done);
-		ck_assert_int_eq(first.tickets, 0);
-		session = SSL_get1_session(first.client);
-		run(&(struct shake_spec){.sni = "mtls.test", .min = version, .max = version, .session = session}, &second);
-		ck_assert(!second.done);
-		id = SSL_SESSION_get0_id_context(SSL_get0_session(first.server), &lens[0]);
-		memcpy(ids[0], id, lens[0]);
-		shake_deinit(&second);
-		run(&(struct shake_spec){.sni = "mtls.test", .min = version, .max = version, .cert = client}, &second);
-		ck_assert(second.done);
-		id = SSL_SESSION_get0_id_context(SSL_get0_session(second.server), &lens[1]);
-		memcpy(ids[1], id, lens[1]);
-		ck_assert_uint_eq(lens[0], 32);
-		ck_assert_uint_eq(lens[1], 32);
-		ck_assert_int_ne(memcmp(ids[0], ids[1], 32), 0);
-		SSL_SESSION_free(session);
-		shake_deinit(&first);
-		shake_deinit(&second);
-	}
+	setup();
+	spec.pairs[0] = cert_a;
+	base = context_of("a.test", &spec, NULL);
+	other = context_of("A.TEST.", &(struct ssl_spec){.snis = {"a.test"}, .pairs = {cert_b}}, NULL);
+	ck_assert(digest_is_equal(&base, &other));
+	other = context_of("b.test", &spec, NULL);
+	ck_assert(!digest_is_equal(&base, &other));
+	other = context_of("a.test", &(struct ssl_spec){.snis = {"a.test", "b.test"}, .pairs = {cert_a}, .client_ca = ca}, NULL);
+	ck_assert(!digest_is_equal(&base, &other));
+	other = context_of("a.test", &spec, only_p384);
+	ck_assert(!digest_is_equal(&base, &other));
 	teardown();
 }
 END_TEST

@@ -2,6 +2,8 @@
 /* Objects one by one: history, identity, secrets, what finds them, revisions, and what an undone revision leaves. */
 #include "fixture.h"
 
+#include "store/store_history.h"
+
 static struct store *store;
 static struct store_writer *writer;
 static struct store_reader *reader;
@@ -355,10 +357,10 @@ START_TEST(test_revisions)
 	ck_assert_uint_eq(one.time, 1000);
 	for (int i = 0; i < 3; i++)
 		put_alone(writer, KIND_UPSTREAM, "u", "", true, i % 2 == 0 ? "x" : "y");
-	OK(store_list_revisions(reader, 0, rows, 3, &count, &test_error));
+	OK(store_find_revisions(reader, &(struct store_revision_filter){0}, rows, 3, &count, &test_error));
 	ck_assert_uint_eq(count, 3);
 	ck_assert_uint_eq(rows[0].revision.number, one.revision.number + 3);
-	OK(store_list_revisions(reader, one.revision.number + 1, rows, 3, &count, &test_error));
+	OK(store_find_revisions(reader, &(struct store_revision_filter){.before = one.revision.number + 1}, rows, 3, &count, &test_error));
 	ck_assert_uint_eq(rows[0].revision.number, one.revision.number);
 	OK(store_get_revision(reader, one.revision.number, &head, &test_error));
 	ck_assert_mem_eq(&head.chain, &one.chain, sizeof(chain));

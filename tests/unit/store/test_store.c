@@ -44,7 +44,8 @@ START_TEST(test_first_start)
 	struct store_reader *reader = NULL;
 	struct store_revision head;
 	struct store_row row;
-	char path[128], token[128] = "", name[ID_MAX + 1];
+	char path[128], token[128] = "";
+	struct store_token admin;
 	uint8_t sha256[SHA256_LEN];
 	uint64_t count;
 	FILE *file;
@@ -70,10 +71,13 @@ START_TEST(test_first_start)
 	ck_assert_int_eq(strncmp(token, "tlsplane_admin_", 15), 0);
 	ck_assert_uint_eq(strcspn(token, "\n"), 15 + 43);
 	OK(crypto_sha256(BYTES(token, 15 + 43), sha256, &test_error));
-	OK(store_find_token(reader, sha256, name, &test_error));
-	ck_assert_str_eq(name, "admin");
+	OK(store_find_token(reader, sha256, &admin, &test_error));
+	ck_assert_str_eq(admin.id, "admin");
+	ck_assert_str_eq(admin.role, "admin");
+	ck_assert_uint_eq(admin.expire_time, 0);
+	store_token_deinit(&admin);
 	sha256[0] ^= 1;
-	FAILS(E_NOT_FOUND, store_find_token(reader, sha256, name, &test_error));
+	FAILS(E_NOT_FOUND, store_find_token(reader, sha256, &admin, &test_error));
 	store_reader_close(reader);
 	store_close(store);
 }
