@@ -20,6 +20,7 @@ void revisions_diff(struct call *call);
 void revisions_rollback(struct call *call);
 void keyring_get(struct call *call);
 void keyring_rotate(struct call *call);
+void audit_list(struct call *call);
 void tokens_list(struct call *call);
 void tokens_get(struct call *call);
 void tokens_create(struct call *call);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 struct parameter_row {
 	const char *name;
@@ -47,6 +48,12 @@ static const char *parse_strict(const char *value, struct query *query)
 	return query->strict || strcmp(value, "false") == 0 ? NULL : "true or false";
 }
 
+static const char *parse_dry_run(const char *value, struct query *query)
+{
+	query->dry_run = strcmp(value, "true") == 0;
+	return query->dry_run || strcmp(value, "false") == 0 ? NULL : "true or false";
+}
+
 static const char *parse_wait(const char *value, struct query *query)
 {
 	query->wait = true;
@@ -72,7 +79,7 @@ static bool is_place(const char *text)
 		if (!isalnum((unsigned char)text[i]) && strchr("_.-", text[i]) == NULL)
 			return false;
 	}
-	return len > 0 && len <= QUERY_AFTER_MAX;
+	return len > 0 && len <= QUERY_AFTER_MAX && text[0] != '.' && text[0] != '-';
 }
 
 static const char *parse_cursor(const char *value, struct query *query)
@@ -192,11 +199,66 @@ static const char *parse_against(const char *value, struct query *query)
 	return query_parse_revision(value, &query->history.against, NULL) == 0 ? NULL : "a revision: EPOCH-NUMBER or NUMBER";
 }
 
+static const char *parse_row(const char *value, struct query *query)
+{
+	return take_number(&value, &query->audit.after) && *value == 0 ? NULL : "the \"row\" of an earlier one";
+}
+
+static const char *parse_audit_actor(const char *value, struct query *query)
+{
+	return parse_id(value, query->audit.actor);
+}
+
+static const char *parse_outcome(const char *value, struct query *query)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz-";
+	size_t len = strlen(value);
+
+	if (len == 0 || len >= sizeof(query->audit.outcome) || strspn(value, letters) != len)
+		return "ok, unchanged, or the name of an error, as in forbidden";
+	memcpy(query->audit.outcome, value, len + 1);
+	return NULL;
+}
+
+/* Unix seconds, or RFC 3339 in UTC. */
+static const char *parse_moment(const char *value, uint64_t *ret)
+{
+	struct tm parts = {0};
+	const char *rest = value, *end;
+
+	if (take_number(&rest, ret) && *rest == 0)
+		return NULL;
+	end = strptime(value, "%Y-%m-%dT%H:%M:%S", &parts);
+	if (end == NULL || strcmp(end, "Z") != 0 || parts.tm_year < 70)
+		return "unix seconds, or a time as in 2026-11-21T08:00:00Z";
+	*ret = (uint64_t)timegm(&parts);
+	return NULL;
+}
+
+static const char *parse_since(const char *value, struct query *query)
+{
+	return parse_moment(value, &query->audit.since);
+}
+
+static const char *parse_until(const char *value, struct query *query)
+{
+	return parse_moment(value, &query->audit.until);
+}
+
+static const char *parse_audit_limit(const char *value, struct query *query)
+{
+	return parse_between(value, 1, QUERY_AUDIT_MAX, &query->audit.limit) ? NULL : "a number from 1 to 10000";
+}
+
 static const struct parameter_row parameter_rows[] = {
+    {"after", QUERY_AUDIT, parse_row},       {"actor", QUERY_AUDIT, parse_audit_actor},
+    {"outcome", QUERY_AUDIT, parse_outcome}, {"since", QUERY_AUDIT, parse_since},
+    {"until", QUERY_AUDIT, parse_until},     {"limit", QUERY_AUDIT, parse_audit_limit},
     {"actor", QUERY_HISTORY, parse_actor},   {"kind", QUERY_HISTORY, parse_kind},
     {"id", QUERY_HISTORY, parse_object_id},  {"after", QUERY_HISTORY, parse_after},
     {"wait", QUERY_HISTORY, parse_poll},     {"against", QUERY_DIFF, parse_against},
     {"strict", QUERY_WRITE, parse_strict},   {"wait", QUERY_WRITE, parse_wait},
+    {"dry_run", QUERY_WRITE, parse_dry_run},
     {"timeout", QUERY_WRITE, parse_timeout}, {"limit", QUERY_PAGE, parse_limit},
     {"cursor", QUERY_PAGE, parse_cursor},    {"agent", QUERY_RESOLVE, parse_agent},
     {"listener", QUERY_RESOLVE, parse_listener}, {"sni", QUERY_RESOLVE, parse_sni},
@@ -290,6 +352,9 @@ int query_parse(const struct query_parameter *parameters, size_t count, enum que
 	}
 	find_missing(parameters, count, takes, findings);
 	find_misfits(&query, findings);
+	if (query.dry_run && query.wait)
+		findings_add(findings, FINDING_ERROR, "bad-parameter", "",
+		             "query parameter \"wait\" does not go with \"dry_run\": nothing will happen to wait for");
 	if (query.timeout_seconds > 0 && !query.wait)
 		findings_add(findings, FINDING_ERROR, "bad-parameter", "",
 		             "query parameter \"timeout\" is for \"wait\", which is not given");

@@ -19,10 +19,11 @@
 /* Which parameters a route takes. */
 enum query_set {
 	QUERY_NONE = 0,
-	QUERY_WRITE = 1, /* strict, wait, timeout */
+	QUERY_WRITE = 1, /* strict, dry_run, wait, timeout */
 	QUERY_PAGE = 2,  /* limit, cursor */
 	QUERY_HISTORY = 16, /* actor, kind, id, after, wait: which revisions are listed */
 	QUERY_DIFF = 32, /* against */
+	QUERY_AUDIT = 64, /* after, limit, actor, outcome, since, until */
 	QUERY_RESOLVE = 4, /* agent, listener, sni, alpn, client_ip */
 };
 
@@ -52,6 +53,16 @@ struct query_history {
 	struct revision against; /* of a diff */
 };
 
+/* Which rows of the audit trail are asked for. */
+struct query_audit {
+	uint64_t after; /* row */
+	char actor[ID_MAX + 1]; /* "": of anybody */
+	char outcome[33];       /* "": any */
+	uint64_t since, until;  /* unix seconds; 0: no bound */
+	uint32_t limit;         /* 0: not given */
+};
+
+#define QUERY_AUDIT_MAX 10000
 #define QUERY_AFTER_MAX 128
 
 /* Where a list goes on: behind `after`, in the collection as it was at `revision`. */
@@ -61,13 +72,14 @@ struct query_cursor {
 };
 
 struct query {
-	bool strict;
+	bool strict, dry_run;
 	bool wait; /* wait=acked */
 	uint32_t timeout_seconds;
 	uint32_t limit;
 	struct query_cursor cursor;
 	struct query_handshake handshake;
 	struct query_history history;
+	struct query_audit audit;
 };
 
 struct query_parameter {

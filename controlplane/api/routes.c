@@ -38,6 +38,7 @@ static const struct route routes[] = {
     GET("join_tokens", KIND_JOIN_TOKEN, MAY_ENROLLER),
     DELETE("join_tokens", KIND_JOIN_TOKEN, MAY_ENROLLER),
     {"POST", "/v1/join_tokens", QUERY_NONE, MAY_ENROLLER, ROUTE_BODY_MAX, KIND_JOIN_TOKEN, objects_create},
+    {"GET", "/v1/audit", QUERY_AUDIT, MAY_ADMIN, 0, 0, audit_list},
     {"GET", "/v1/tokens", QUERY_PAGE, MAY_ADMIN, 0, 0, tokens_list},
     {"POST", "/v1/tokens", QUERY_NONE, MAY_ADMIN, ROUTE_BODY_MAX, 0, tokens_create},
     {"GET", "/v1/tokens/{id}", QUERY_NONE, MAY_ADMIN, 0, 0, tokens_get},

@@ -286,6 +286,19 @@ static int end_changed(struct request_job *job, struct store_writer *writer, str
 	return job_take_revision(&job->job, writer, &job->result.revision, err);
 }
 
+/* All checks are done: what was written for them goes. *err is filled when the store can't go on. */
+static int end_dry_run(struct request_job *job, struct store_writer *writer, struct error *err)
+{
+	struct error error = ERROR_NULL;
+
+	job->job.agents_changed = false;
+	job->result.changed = job->result.code == 0 && store_revision_has_changes(writer);
+	if (job->result.code == 0 && request_take_states(job, store_writer_reader(writer), &error) != 0)
+		request_fail(job, &error);
+	store_revision_abort(writer);
+	return store_head(store_writer_reader(writer), &job->result.revision, err);
+}
+
 /* The summary begins with what was asked for. */
 static void entitle(const struct change_request *request, struct store_writer *writer)
 {
@@ -312,13 +325,15 @@ int request_run(struct job *base, struct store_writer *writer, struct error *err
 		code = error_set(&error, E_INTERNAL, "a store call was refused unexpectedly: %s", error.text);
 	if (code != 0)
 		request_fail(job, &error);
+	job->result.created = request->items_len > 0 && !job->items[0].existed && !job->items[0].deleted;
+	if (request->dry_run)
+		return end_dry_run(job, writer, err);
 	if (job->result.code != 0) {
 		job->job.agents_changed = false;
 		store_revision_abort(writer);
 		job->result.audited = true;
 		return audit(job, writer, &author, error_name(job->result.code), err);
 	}
-	job->result.created = request->items_len > 0 && !job->items[0].existed && !job->items[0].deleted;
 	code = store_revision_end(writer, &job->result.revision, &error);
 	if (code == E_EXISTS)
 		code = end_unchanged(job, writer, &author, err);

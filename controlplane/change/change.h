@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/macros.h"
+#include "change/states.h"
 #include "model/findings.h"
 #include "model/resource.h"
 #include "store/store.h"
@@ -56,6 +57,7 @@ struct change_item {
 };
 
 #define CHANGE_ITEMS_MAX 1000000
+#define CHANGE_DRY_ITEMS_MAX 1000 /* dry runs of more: one at a time, E_UNAVAILABLE for others */
 
 /* Where the items of a large request come from, one after another: called on the pool, so that neither reading nor checking nor
  * freeing them holds the loop, and so that never more than one document is in memory. */
@@ -83,6 +85,7 @@ struct change_request {
 	struct change_item *items; /* owned, malloc'd, as are the documents */
 	size_t items_len;
 	bool strict;        /* warnings are errors */
+	bool dry_run;       /* every check, and then nothing: no revision, no row of the audit trail, no receipt */
 	bool create_only;   /* If-None-Match: *; a PATCH or DELETE of what exists is refused by it too (RFC 9110 13.1.2) */
 	char *if_match;     /* owned; ETag list text or NULL; for a request of one item */
 	char *if_match_head; /* owned; ETag list that the store as a whole ("EPOCH-REVISION" of its head) must match, or NULL */
@@ -106,12 +109,13 @@ struct change_result {
 	struct store_revision revision; /* of this change; of the head when nothing changed */
 	struct revision standing; /* the newest that what was asked for stands in: older than revision when nothing changed */
 	bool audited;  /* a row of the audit trail tells of it */
-	bool changed;  /* false: a no-op, no revision was made */
+	bool changed;  /* false: a no-op, no revision was made; of a dry run: one would have been made */
 	bool created;  /* the (first) item did not exist */
-	json_t *answer; /* the (first) put item as rendered; NULL for deletions */
+	json_t *answer; /* the (first) put item as rendered; NULL for deletions; of a dry run without what only a revision gives */
 	char etag[64];
 	const char **selectors; /* touched by this change; when nothing changed, of the objects that are so already */
 	size_t selectors_len;
+	struct change_states **states; /* of a dry run that was accepted, else of NULL; may be taken (TAKE_PTR) */
 	const struct change_item *items; /* of the request, with the ids that were made */
 	size_t items_len;
 };

@@ -215,6 +215,22 @@ static int read_items(struct request_job *job, struct error *err)
 	return code;
 }
 
+/* A large one holds the writer for long, and gives nothing for it. */
+static int admit_dry_run(struct request_job *job, struct error *err)
+{
+	struct change_engine *engine = job->job.engine;
+
+	if (!job->request.dry_run || job->request.items_len <= CHANGE_DRY_ITEMS_MAX)
+		return 0;
+	uv_mutex_lock(&engine->mutex);
+	job->holds_dry_run = !engine->dry_run;
+	engine->dry_run = true;
+	uv_mutex_unlock(&engine->mutex);
+	if (job->holds_dry_run)
+		return 0;
+	return error_set(err, E_UNAVAILABLE, "another dry run of more than %d objects is under way", CHANGE_DRY_ITEMS_MAX);
+}
+
 void request_prepare(struct job *base)
 {
 	struct request_job *job = container_of(base, struct request_job, job);
@@ -225,6 +241,8 @@ void request_prepare(struct job *base)
 	code = read_items(job, &error);
 	if (code == 0)
 		code = find_duplicates(job, &error);
+	if (code == 0)
+		code = admit_dry_run(job, &error);
 	if (code != 0)
 		request_fail(job, &error);
 	if (job->request.feed != NULL) /* with what it holds */

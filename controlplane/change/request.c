@@ -57,6 +57,7 @@ struct change_request *change_request_free(struct change_request *request)
 	json_decref(job->result.answer);
 	store_row_deinit(&job->row);
 	secret_free(job->token_text);
+	change_states_free(job->states);
 	job_deinit(&job->job);
 	free(job);
 	return NULL;
@@ -68,6 +69,7 @@ void change_submit(struct change_engine *engine, struct change_request *request,
 	struct request_job *job = container_of(request, struct request_job, request);
 
 	job->job.ops = &request_ops;
+	job->job.alone = request->dry_run;
 	job->done = done;
 	job->context = context;
 	job->limits = engine->config.limits;
@@ -146,6 +148,18 @@ static void on_fail(struct job *base, const struct error *error)
 	job->result.audited = false; /* the row is lost with the transaction */
 }
 
+/* What only a revision gives: the version, the uid of what is new, an id that the next request will not get. */
+static void strip_promises(struct request_job *job)
+{
+	json_t *answer = job->result.answer;
+
+	(void)json_object_del(answer, "version");
+	if (job->result.created)
+		(void)json_object_del(answer, "uid");
+	if (job->request.items[0].op == CHANGE_CREATE)
+		(void)json_object_del(answer, "id");
+}
+
 static void on_render(struct job *base)
 {
 	struct request_job *job = container_of(base, struct request_job, job);
@@ -156,17 +170,32 @@ static void on_render(struct job *base)
 		return;
 	/* Without memory for it the change stands, and the answer is empty. */
 	job->result.answer = resource_render(&job->row.state, &job->limits, &error);
-	if (job->token_text != NULL && job->result.answer != NULL && job->result.changed)
+	if (job->request.dry_run && job->result.answer != NULL)
+		strip_promises(job);
+	else if (job->token_text != NULL && job->result.answer != NULL && job->result.changed)
 		(void)json_object_set_new(job->result.answer, "token",
 		                          json_stringn((const char *)job->token_text->data, job->token_text->len));
+}
+
+static void release_dry_run(struct request_job *job)
+{
+	struct change_engine *engine = job->job.engine;
+
+	if (!job->holds_dry_run)
+		return;
+	uv_mutex_lock(&engine->mutex);
+	engine->dry_run = false;
+	uv_mutex_unlock(&engine->mutex);
 }
 
 static void on_finish(struct job *base)
 {
 	struct request_job *job = container_of(base, struct request_job, job);
 
+	release_dry_run(job);
 	job->result.selectors = (const char **)(void *)base->selectors;
 	job->result.selectors_len = base->selectors_len;
+	job->result.states = &job->states;
 	job->result.items = job->request.items;
 	job->result.items_len = job->request.items_len;
 	if (job->done != NULL)

@@ -24,6 +24,8 @@ struct request_job {
 	struct resource_limits limits; /* now set */
 	struct store_row row;          /* of the first put item, for the answer */
 	struct secret *token_text;     /* a new join token, told once */
+	struct change_states *states;  /* of a dry run: what it would have made */
+	bool holds_dry_run;            /* engine->dry_run is set for this one */
 	uint64_t rollback_seen;        /* head as of which the items of a rollback were found */
 	bool rollback_named;           /* they were named, and are not found */
 };
@@ -56,6 +58,9 @@ int request_add_item(struct request_job *job, size_t *ret_index, struct error *e
 /* This version is part of what was asked for, and is there already. */
 void request_take_standing(struct request_job *job, const struct object_view *object);
 int request_run(struct job *job, struct store_writer *writer, struct error *err);
+
+/* states.c: in the transaction, into job->states. */
+int request_take_states(struct request_job *job, struct store_reader *reader, struct error *err) MUST_USE;
 
 /* keys.c: fills the keys of pairs that came without, from the object's current state (before: NULL when it is new). */
 int keys_keep(struct request_job *job, size_t index, const struct store *store, const struct store_row *before,

@@ -27,10 +27,14 @@ int store_check_kept(struct store_reader *reader, uint64_t revision, struct erro
 int store_get_state(struct store_reader *reader, enum kind kind, const char *id, uint64_t revision, struct store_row *ret,
                     bool *ret_exists, struct error *err)
 {
-	int code = revision > 0 ? store_get(reader, kind, id, revision, ret, err) : E_NOT_FOUND;
+	struct error error = ERROR_NULL; /* absence is none */
+	int code = revision > 0 ? store_get(reader, kind, id, revision, ret, &error) : E_NOT_FOUND;
 
-	if (code != 0 && code != E_NOT_FOUND)
+	if (code != 0 && code != E_NOT_FOUND) {
+		if (err != NULL)
+			*err = error;
 		return code;
+	}
 	*ret_exists = code == 0;
 	return 0;
 }

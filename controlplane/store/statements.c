@@ -70,10 +70,11 @@ const struct statement_text statement_table[STMT_COUNT_] = {
     [STMT_GET_AT] = {"SELECT " ROW " FROM (SELECT * FROM object WHERE kind = ?1 AND id = ?2 AND from_rev <= ?3"
                      " ORDER BY from_rev DESC LIMIT 1) WHERE to_rev IS NULL OR to_rev > ?3",
                      false},
+    [STMT_GET_ROW] = {"SELECT " ROW ", facets FROM object WHERE row_id = ?1", false},
     [STMT_NEWEST] = {"SELECT " ROW ", held, digest FROM object WHERE kind = ?1 AND id = ?2 ORDER BY from_rev DESC LIMIT 1",
                      false},
     [STMT_LIST] = {"SELECT " ROW " FROM object WHERE kind = ?1 AND id > ?2 AND to_rev IS NULL ORDER BY id LIMIT ?3", false},
-    [STMT_LIST_AT] = {"SELECT " ROW " FROM object WHERE kind = ?1 AND id > ?2 AND from_rev <= ?4"
+    [STMT_LIST_AT] = {"SELECT " ROW ", facets FROM object WHERE kind = ?1 AND id > ?2 AND from_rev <= ?4"
                       " AND (to_rev IS NULL OR to_rev > ?4) ORDER BY id LIMIT ?3",
                       false},
     [STMT_COUNT] = {"SELECT objects FROM tally WHERE kind = ?1", false},
@@ -82,11 +83,31 @@ const struct statement_text statement_table[STMT_COUNT_] = {
                     false},
     [STMT_CLOSE_STATE] = {"UPDATE object SET to_rev = ?2 WHERE row_id = ?1", false},
     [STMT_PUT_STATE] = {"INSERT INTO object (kind, id, uid, epoch, from_rev, enabled, held, selector, labels, descr, body, secret,"
-                        " digest, create_time, update_time)"
-                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                        " digest, create_time, update_time, facets)"
+                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                         false},
     [STMT_CHANGE_PUT] = {"INSERT INTO change (revision, kind, id) VALUES (?1, ?2, ?3)", false},
     [STMT_CHANGED_IDS] = {"SELECT id FROM change WHERE revision > ?1 AND kind = ?2", false},
+
+    /* Two leaves may have one issuer. */
+    [STMT_FACET_PUT] = {"INSERT INTO facet (kind, name, value, id, row_id) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING", false},
+    [STMT_FACET_DELETE] = {"DELETE FROM facet WHERE kind = ?1 AND name = ?2 AND value = ?3 AND id = ?4 AND row_id = ?5", false},
+    [STMT_FACET_COUNT] = {"SELECT count(*) FROM (SELECT 1 FROM facet WHERE kind = ?1 AND name = ?2 AND value = ?3 LIMIT ?4)", false},
+    [STMT_FACET_COUNT_BELOW] = {"SELECT count(*) FROM (SELECT 1 FROM facet WHERE kind = ?1 AND name = ?2 AND value < ?3 LIMIT ?4)",
+                                false},
+    /* The rows that have one of three values, by id: three ordered scans, merged. What is not wanted is NULL and equals nothing. */
+    [STMT_FACET_ROWS] = {"SELECT id, row_id, 0 FROM facet WHERE kind = ?1 AND name = ?2 AND value = ?3 AND id > ?6 UNION ALL "
+                         "SELECT id, row_id, 0 FROM facet WHERE kind = ?1 AND name = ?2 AND value = ?4 AND id > ?6 UNION ALL "
+                         "SELECT id, row_id, 0 FROM facet WHERE kind = ?1 AND name = ?2 AND value = ?5 AND id > ?6 ORDER BY 1, 2",
+                         false},
+    [STMT_FACET_RISING] = {"SELECT id, row_id, value FROM facet WHERE kind = ?1 AND name = ?2 AND (value, id) > (?3, ?4)"
+                           " AND value < ?5 ORDER BY value, id, row_id",
+                           false},
+    [STMT_FACET_FALLING] = {"SELECT id, row_id, value FROM facet WHERE kind = ?1 AND name = ?2 AND (value, id) < (?3, ?4)"
+                            " AND value < ?5 ORDER BY value DESC, id DESC, row_id DESC",
+                            false},
+    [STMT_FACET_MISSING] = {"SELECT " ROW " FROM object WHERE row_id > ?1 AND facets IS NULL ORDER BY row_id LIMIT ?2", false},
+    [STMT_FACET_FILL] = {"UPDATE object SET facets = ?2 WHERE row_id = ?1", false},
 
     [STMT_SELECTOR_GET] = {"SELECT digest, objects FROM selector WHERE selector = ?1", false},
     [STMT_SELECTOR_PUT] = {"INSERT INTO selector (selector, digest, objects, changed) VALUES (?1, ?2, ?3, ?4)"
@@ -210,4 +231,7 @@ const struct statement_text statement_table[STMT_COUNT_] = {
     [STMT_SEALED_TICKETS] = {"SELECT count(*) FROM ticket_key WHERE sealed_by = ?1", false},
     [STMT_SEALED_TICKET] = {"SELECT selector, number, name, sealed FROM ticket_key WHERE sealed_by = ?1 LIMIT 1", false},
     [STMT_TICKET_RESEAL] = {"UPDATE ticket_key SET sealed = ?3 WHERE selector = ?1 AND number = ?2", false},
+    [STMT_SEALED_RECEIPTS] = {"SELECT count(*) FROM receipt WHERE sealed_by = ?1", false},
+    [STMT_SEALED_RECEIPT] = {"SELECT token, key, sealed FROM receipt WHERE sealed_by = ?1 LIMIT 1", false},
+    [STMT_RECEIPT_RESEAL] = {"UPDATE receipt SET sealed = ?3 WHERE token = ?1 AND key = ?2", false},
 };

@@ -53,6 +53,8 @@ int store_delete(struct store_writer *writer, enum kind kind, const char *id, st
  * was made and nothing written (store_audit can tell of it). The revision is over, whatever is returned. */
 int store_revision_end(struct store_writer *writer, struct store_revision *ret, struct error *err) MUST_USE;
 void store_revision_abort(struct store_writer *writer);
+/* Would store_revision_end make one? */
+bool store_revision_has_changes(const struct store_writer *writer);
 
 /* Selectors whose content the newest ended revision touched. Valid until the next revision begins. */
 size_t store_touched_count(const struct store_writer *writer);

@@ -83,6 +83,12 @@ void store_revision_abort(struct store_writer *writer)
 		sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
+bool store_revision_has_changes(const struct store_writer *writer)
+{
+	assert(writer->state == WRITER_REVISION);
+	return writer->changes_len > 0;
+}
+
 /* Doubles an array of items of `size` bytes when it is full. */
 static int grow(void **array, size_t len, size_t *cap, size_t size, struct error *err)
 {

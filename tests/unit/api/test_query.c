@@ -53,6 +53,24 @@ START_TEST(refuses_timeout_without_wait)
 }
 END_TEST
 
+START_TEST(dry_run_does_not_wait)
+{
+	static const struct query_parameter both[] = {{"dry_run", "true"}, {"wait", "acked"}};
+	static const struct query_parameter neither[] = {{"dry_run", "false"}, {"wait", "acked"}};
+	CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
+	struct error err = ERROR_NULL;
+	struct query query;
+
+	ck_assert_int_eq(parse("dry_run", "true", QUERY_WRITE, &query), 0);
+	ck_assert(query.dry_run);
+	ck_assert_int_eq(parse("dry_run", "1", QUERY_WRITE, &query), E_SYNTAX);
+	ck_assert_int_eq(query_parse(neither, 2, QUERY_WRITE, &findings, &query, &err), 0);
+	ck_assert(query.wait && !query.dry_run);
+	ck_assert_int_eq(query_parse(both, 2, QUERY_WRITE, &findings, &query, &err), E_SYNTAX);
+	ck_assert_uint_eq(findings.errors, 1);
+}
+END_TEST
+
 /* agent and listener come with it, without which nothing is resolved. */
 static int parse_handshake(const char *name, const char *value, struct query *ret)
 {
@@ -166,6 +184,46 @@ START_TEST(reports_all_and_never_quotes_raw)
 }
 END_TEST
 
+START_TEST(reads_which_revisions)
+{
+	static const struct query_parameter all[] = {{"after", "2-17"}, {"wait", "30s"}, {"limit", "5"}};
+	static const struct query_parameter of_object[] = {{"kind", "ssls"}, {"id", "shop"}, {"actor", "ci"}, {"cursor", "1-9-7"}};
+	CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
+	struct error err = ERROR_NULL;
+	struct query query;
+
+	ck_assert_int_eq(query_parse(all, 3, QUERY_PAGE | QUERY_HISTORY, &findings, &query, &err), 0);
+	ck_assert(query.history.has_after && query.history.waits && query.history.wait_seconds == 30);
+	ck_assert_uint_eq(query.history.after.epoch, 2);
+	ck_assert_uint_eq(query.history.after.number, 17);
+	ck_assert_int_eq(query_parse(of_object, 4, QUERY_PAGE | QUERY_HISTORY, &findings, &query, &err), 0);
+	ck_assert_int_eq(query.history.kind, KIND_SSL);
+	ck_assert_str_eq(query.history.id, "shop");
+	ck_assert_str_eq(query.history.actor, "ci");
+	ck_assert_int_eq(parse("against", "0", QUERY_DIFF, &query), 0);
+	ck_assert(query.history.has_against && query.history.against.number == 0);
+}
+END_TEST
+
+START_TEST(refuses_revisions_that_contradict)
+{
+	static const struct query_parameter bad[][2] = {
+	    {{"kind", "ssls"}, {"limit", "1"}},    {{"id", "shop"}, {"limit", "1"}},   {{"wait", "3s"}, {"limit", "1"}},
+	    {{"after", "1"}, {"cursor", "1-9-7"}}, {{"after", "1"}, {"wait", "301s"}}, {{"after", "1"}, {"wait", "s"}},
+	    {{"after", "1"}, {"wait", "1ss"}},     {{"after", "1-"}, {"wait", "1"}},   {{"after", "1"}, {"wait", "12345678901234567890"}},
+	    {{"kind", "colours"}, {"id", "x"}},
+	};
+	struct error err = ERROR_NULL;
+	struct query query;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
+
+		ck_assert_msg(query_parse(bad[i], 2, QUERY_PAGE | QUERY_HISTORY, &findings, &query, &err) == E_SYNTAX, "%zu", i);
+	}
+}
+END_TEST
+
 START_TEST(writes_what_it_reads)
 {
 	struct query_cursor cursor = {{UINT64_MAX, UINT64_MAX}, ""};
@@ -239,11 +297,14 @@ int main(void)
 
 	tcase_add_test(cases, takes_known_parameters);
 	tcase_add_test(cases, refuses_timeout_without_wait);
+	tcase_add_test(cases, dry_run_does_not_wait);
 	tcase_add_test(cases, refuses_all_else);
 	tcase_add_test(cases, reads_a_handshake);
 	tcase_add_test(cases, refuses_bad_handshakes);
 	tcase_add_test(cases, names_what_is_missing);
 	tcase_add_test(cases, reports_all_and_never_quotes_raw);
+	tcase_add_test(cases, reads_which_revisions);
+	tcase_add_test(cases, refuses_revisions_that_contradict);
 	tcase_add_test(cases, writes_what_it_reads);
 	tcase_add_test(cases, reads_revisions);
 	tcase_add_test(cases, makes_ids_that_sort_by_time);
