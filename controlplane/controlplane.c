@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "change/change.h"
+#include "http/http.h"
 #include "publish/publisher.h"
 
 #include <signal.h>
@@ -159,8 +160,7 @@ static int start_api(struct controlplane *plane, const struct controlplane_confi
 	                         .changes = plane->changes,
 	                         .publisher = plane->publisher,
 	                         .access = plane->access,
-	                         .host = config->admin_host,
-	                         .port = config->admin_port,
+	                         .front = config->admin,
 	                         .limits = {.rsa_bits_max = config->rsa_bits_max}};
 	int r = api_start(&api, &plane->api, err);
 
@@ -193,9 +193,14 @@ static void log_ready(const struct controlplane *plane, const struct controlplan
 {
 	char admin[300], channel[300];
 
-	format_address(config->admin_host, api_port(plane->api), admin);
+	format_address(config->admin.host, api_port(plane->api), admin);
 	format_address(config->channel_host, publisher_port(plane->publisher), channel);
-	log_event(LOG_INFO, "control plane ready", LOG_STR("admin", admin), LOG_STR("channel", channel),
+	if (config->admin.is_insecure && !http_is_loopback(config->admin.host))
+		log_event(LOG_WARNING, "the admin API speaks plain HTTP for all to read: credentials, private keys",
+		          LOG_STR("admin", admin));
+	log_event(LOG_INFO, "control plane ready", LOG_STR("admin", admin),
+	          LOG_STR("admin_scheme", config->admin.is_tls ? "https" : "http"),
+	          LOG_STR("admin_socket", config->admin.socket_path), LOG_STR("channel", channel),
 	          LOG_STR("data_dir", config->store.dir), LOG_STR("version", TLSPLANE_VERSION));
 }
 

@@ -157,7 +157,10 @@ static void on_refusal(const struct http_request *request, int status, const cha
 	struct problem problem = problem_from_status(status, detail);
 	json_t *document = problem_render(&problem, http_request_id(request));
 	char *text = document != NULL ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+	struct call *call = http_request_data(request);
 
+	if (call != NULL) /* it had passed on_head */
+		call_note_refusal(call, status, problem.name);
 	if (text != NULL)
 		buf_printf(body, "%s\n", text);
 	*content_type = PROBLEM_CONTENT_TYPE;
@@ -172,6 +175,8 @@ static struct api *api_free(struct api *api)
 	for (size_t i = 0; i < api->idle_len; i++)
 		store_reader_close(api->idle[i]);
 	store_reader_close(api->reader);
+	certificate_free(api->certificate);
+	names_deinit(&api->names);
 	free(api);
 	return NULL;
 }
@@ -196,11 +201,27 @@ static void on_http_closed(void *owner)
 	api_end_if_closed(api);
 }
 
-int api_start(const struct api_config *config, struct api **ret, struct error *err)
+static int start_certificate(struct api *api, struct error *err)
 {
-	CLEANUP(api_free) struct api *api = calloc(1, sizeof(*api));
-	struct http_config http = {.host = config->host,
-	                           .port = config->port,
+	const struct certificate_config config = {
+	    .store = api->config.store, .ssl_id = api->config.front.ssl_id, .names = api->names.all};
+	int r = certificate_new(&config, &api->certificate, err);
+
+	if (r == 0)
+		certificate_follow(api->certificate, api->reader);
+	return r;
+}
+
+static int start_http(struct api *api, struct error *err)
+{
+	const struct api_front *front = &api->config.front;
+	const struct http_tls tls = {.put_certificate = certificate_put, .owner = api->certificate};
+	struct http_config http = {.host = front->host,
+	                           .port = front->port,
+	                           .is_insecure = front->is_insecure,
+	                           .socket_path = front->socket_path,
+	                           .tls = front->is_tls ? &tls : NULL,
+	                           .hosts = api->names.hosts,
 	                           .body_max = ROUTE_LINES_BODY_MAX,
 	                           .large_body = ROUTE_BODY_MAX + 1,
 	                           .large_max = LARGE_MAX,
@@ -211,14 +232,25 @@ int api_start(const struct api_config *config, struct api **ret, struct error *e
 	                           .on_request = on_request,
 	                           .on_refusal = on_refusal,
 	                           .owner = api};
+
+	return http_server_start(api->config.loop, &http, &api->http, err);
+}
+
+int api_start(const struct api_config *config, struct api **ret, struct error *err)
+{
+	CLEANUP(api_free) struct api *api = calloc(1, sizeof(*api));
 	int r;
 
 	if (api == NULL)
 		return error_nomem(err);
 	api->config = *config;
-	r = store_reader_open(config->store, &api->reader, err);
+	r = names_init(&api->names, config->front.names, config->front.host, err);
 	if (r == 0)
-		r = http_server_start(config->loop, &http, &api->http, err);
+		r = store_reader_open(config->store, &api->reader, err);
+	if (r == 0 && config->front.is_tls)
+		r = start_certificate(api, err);
+	if (r == 0)
+		r = start_http(api, err);
 	if (r < 0)
 		return r;
 	poll_init(api);

@@ -10,9 +10,21 @@
 #include "publish/publisher.h"
 #include "store/store.h"
 
+#include <stdbool.h>
 #include <uv.h>
 
 struct api;
+
+/* Where and how the API is reached; all borrowed for its life. */
+struct api_front {
+	const char *host;
+	uint16_t port;
+	const char *socket_path; /* a Unix socket too, or NULL */
+	bool is_tls;             /* else host is loopback, or is_insecure */
+	bool is_insecure;        /* plain HTTP on any address */
+	const char *ssl_id;      /* the SSL object whose certificate is shown; NULL: the internal CA's */
+	const char *names;       /* "NAME,NAME...": in that certificate and as Host; NULL: the machine's name */
+};
 
 struct api_config {
 	uv_loop_t *loop;
@@ -20,8 +32,7 @@ struct api_config {
 	struct change_engine *changes;
 	struct publisher *publisher;
 	struct access *access;
-	const char *host; /* loopback */
-	uint16_t port;
+	struct api_front front;
 	struct resource_limits limits;
 };
 

@@ -8,10 +8,13 @@
 #pragma once
 
 #include "api/api.h"
+#include "api/certificate.h"
+#include "api/names.h"
 #include "api/problem.h"
 #include "api/query.h"
 #include "api/routes.h"
 #include "base/error.h"
+#include "change/states.h"
 #include "http/http.h"
 #include "model/findings.h"
 
@@ -25,6 +28,8 @@ enum api_method { API_GET, API_HEAD, API_PUT, API_POST, API_PATCH, API_DELETE, A
 struct api {
 	struct api_config config;
 	struct http_server *http;
+	struct names names;
+	struct certificate *certificate;             /* NULL: plain HTTP */
 	struct store_reader *reader;                 /* the loop's own, for credentials */
 	struct store_reader *idle[API_IDLE_READERS]; /* for pool work */
 	size_t idle_len;
@@ -63,9 +68,11 @@ struct call {
 	struct error error; /* code 0: all well */
 	struct findings findings;
 	json_t *document;
+	struct change_states *states; /* owned; of a dry run, to be looked at; else NULL */
 	char etag[64];
 	char revision[QUERY_REVISION_MAX]; /* "": none */
 	char location[ROUTE_LOCATION_MAX]; /* "": none */
+	char next_page[24];                /* where a list that is no JSON document goes on; "": none */
 	char allow[ROUTE_ALLOW_MAX];       /* "": none */
 	int status;                        /* of the answer held back while agents are waited for */
 	bool itemized;                     /* findings are of items: they carry their "index" */
@@ -99,6 +106,10 @@ void call_reply_text(struct call *call, int status, const char *content_type, st
 void call_reply_problem(struct call *call, const struct problem *problem);
 /* From call->error and call->findings. */
 void call_reply_error(struct call *call);
+
+/* A row of the audit trail for a write that is answered with `status`, unless the change layer has told of it. outcome: a name of
+ * problem.h. */
+void call_note_refusal(struct call *call, int status, const char *outcome);
 
 /* Unix seconds; limits with that time in them. */
 uint64_t call_now(void);

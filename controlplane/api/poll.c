@@ -107,6 +107,8 @@ void poll_wait(struct call *call)
 void api_announce(struct api *api, struct revision head)
 {
 	api->announced = head.number;
+	if (api->certificate != NULL)
+		certificate_follow(api->certificate, api->reader);
 	for (struct call *call = api->calls; call != NULL; call = call->next) {
 		if (!poll_is_waiting(call))
 			continue;
