@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ void call_free(struct call *call)
 	findings_deinit(&call->findings);
 	json_decref(call->document);
 	identity_deinit(&call->identity);
+	change_states_free(call->states);
 	free(call->receipt);
 	free(call);
 	api_end_if_closed(api);
@@ -102,7 +104,7 @@ static void log_answer(const struct call *call, int status)
 	log_event(write ? LOG_INFO : LOG_DEBUG, "request", LOG_STR("request_id", http_request_id(call->http)),
 	          LOG_STR("peer", http_peer(call->http)), LOG_STR("actor", call->actor[0] != 0 ? call->actor : NULL),
 	          LOG_STR("method", http_method(call->http)), LOG_STR("path", http_path(call->http)),
-	          LOG_I64("status", status), LOG_STR("revision", call->revision[0] != 0 ? call->revision : NULL),
+	          LOG_I64("status", status), LOG_STR("dry_run", call->query.dry_run ? "true" : NULL), LOG_STR("revision", call->revision[0] != 0 ? call->revision : NULL),
 	          LOG_U64("us", (uv_hrtime() - call->begun) / 1000));
 }
 
@@ -113,22 +115,26 @@ static void add_header(struct http_reply_header *headers, size_t *n, const char 
 }
 
 /* Reads are not audited, nor what the change layer has told already; what waits for agents was accepted. */
-static void note_refusal(struct call *call, int status)
+void call_note_refusal(struct call *call, int status, const char *outcome)
 {
 	struct change_caller caller = {call->actor, http_request_id(call->http), http_peer(call->http)};
 	bool reads = call->method == API_GET || call->method == API_HEAD || call->method == API_OPTIONS;
 	bool named = call->actor[0] != 0 && status != 429;
 	char action[256];
 
-	if (reads || status < 400 || call->audited)
+	if (reads || status < 400 || call->audited || call->query.dry_run)
 		return;
 	snprintf(action, sizeof(action), "%s %s", http_method(call->http), http_path(call->http));
-	access_note_refusal(call->api->config.access, &caller, named, action, call->refusal[0] != 0 ? call->refusal : "refused");
+	for (char *at = action; *at != 0; at++) {
+		if (!isprint((unsigned char)*at))
+			*at = '?';
+	}
+	access_note_refusal(call->api->config.access, &caller, named, action, outcome);
 }
 
 static void send_answer(struct call *call, struct http_reply *reply)
 {
-	struct http_reply_header headers[7];
+	struct http_reply_header headers[8];
 	char retry_after[16] = "";
 	size_t n = 0;
 
@@ -140,12 +146,13 @@ static void send_answer(struct call *call, struct http_reply *reply)
 	if (call->retry_after > 0)
 		snprintf(retry_after, sizeof(retry_after), "%u", call->retry_after);
 	add_header(headers, &n, "Retry-After", retry_after);
+	add_header(headers, &n, "Tlsplane-Next", call->next_page);
 	add_header(headers, &n, "WWW-Authenticate", reply->status == 401 ? "Bearer realm=\"tlsplane\"" : "");
 	reply->headers = headers;
 	reply->headers_len = n;
 	call->api->answered[call->method][reply->status / 100 % 6]++;
 	log_answer(call, reply->status);
-	note_refusal(call, reply->status);
+	call_note_refusal(call, reply->status, call->refusal[0] != 0 ? call->refusal : "refused");
 	http_reply(call->http, reply);
 	call_free(call);
 }

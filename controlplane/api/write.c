@@ -3,6 +3,11 @@
  * wait that went wrong: the write stands. */
 #include "api/write.h"
 
+#include "api/impact.h"
+
+#include "api/auth.h"
+#include "api/visible.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +66,7 @@ struct change_request *write_request_new(struct call *call, size_t items)
 		return NULL;
 	}
 	request->strict = call->query.strict;
+	request->dry_run = call->query.dry_run;
 	request->scope = scope_ref(call->identity.scope);
 	request->own_only = call->identity.role == ROLE_ENROLLER;
 	snprintf(request->actor, sizeof(request->actor), "%s", call->actor);
@@ -87,7 +93,7 @@ static void reply_not_acked(struct call *call, enum publisher_wait_state state, 
 	};
 	struct problem problem = problems[state];
 
-	problem.more = json_pack("{s:s, s:O*}", "revision", call->revision, "agents", agents);
+	problem.more = json_pack("{s:s, s:o*}", "revision", call->revision, "agents", visible_agents(call, agents));
 	problem.findings = &call->findings;
 	call_reply_problem(call, &problem);
 	json_decref(problem.more);
@@ -100,12 +106,17 @@ static void on_waited(const struct publisher_waited *result, void *context)
 	json_t *wait;
 
 	call->wait = NULL;
+	if (auth_check_again(call) < 0) {
+		json_decref(document);
+		call_reply_error(call);
+		return;
+	}
 	if (result->state != PUBLISHER_WAIT_ACKED) {
 		json_decref(document);
 		reply_not_acked(call, result->state, result->agents);
 		return;
 	}
-	wait = json_pack("{s:s, s:O*}", "state", "acked", "agents", result->agents);
+	wait = json_pack("{s:s, s:o*}", "state", "acked", "agents", visible_agents(call, result->agents));
 	if (json_object_set_new(document, "wait", wait) < 0) {
 		json_decref(document);
 		document = NULL;
@@ -183,6 +194,23 @@ void write_answer_object(struct call *call, const struct change_result *result)
 		snprintf(call->location, sizeof(call->location), "%s/%s", call->route->path, id);
 }
 
+/* What would be answered, as far as that can be known without doing it. */
+static void answer_dry_run(struct call *call, const struct change_result *result)
+{
+	json_t *warnings = problem_render_findings(&result->findings, FINDING_WARNING, call->itemized);
+	json_t *document = json_pack("{s:b, s:b, s:o}", "dry_run", 1, "changed", result->changed, "warnings", warnings);
+	int r = document != NULL ? problem_add_omitted(document, &result->findings) : -1;
+
+	if (r == 0 && call->route->kind != 0)
+		r = json_object_set_new(document, "created", json_boolean(result->created));
+	if (r == 0 && result->answer != NULL && call->route->kind != 0)
+		r = join_warnings(result->answer, &result->findings) | json_object_set(document, "object", result->answer);
+	if (r != 0)
+		json_decref(TAKE_PTR(document));
+	call->document = document;
+	call->status = 200;
+}
+
 struct submission {
 	struct call *call;
 	void (*answer)(struct call *call, const struct change_result *result);
@@ -193,16 +221,22 @@ static void on_changed(const struct change_result *result, void *context)
 	struct submission *submission = context;
 	struct call *call = submission->call;
 
-	call->audited = result->audited;
+	call->audited = result->audited || call->query.dry_run;
 	if (result->code < 0) {
 		call->error = result->error;
 		call->error.code = result->code;
+		call->retry_after = result->code == E_UNAVAILABLE;
 		findings_append(&call->findings, "", &result->findings);
 		call_reply_error(call);
 	} else {
 		query_format_revision(result->revision.revision, call->revision);
-		submission->answer(call, result);
-		if (call->document == NULL || !call->query.wait)
+		if (call->query.dry_run)
+			answer_dry_run(call, result);
+		else
+			submission->answer(call, result);
+		if (call->document != NULL && *result->states != NULL)
+			impact_answer(call, TAKE_PTR(*result->states));
+		else if (call->document == NULL || !call->query.wait)
 			call_reply_json(call, call->status, TAKE_PTR(call->document));
 		else
 			wait_for_agents(call, result);

@@ -110,15 +110,13 @@ static int write_receipt(struct credential_job *job, struct store_writer *writer
 
 static int run_create(struct credential_job *job, struct store_writer *writer, struct error *err)
 {
-	int code = store_put_token(writer, &job->token, &job->error);
+	int code = store_put_token(writer, &job->token, err);
 
-	if (code == 0)
-		code = write_receipt(job, writer, &job->error);
 	if (code == E_EXISTS)
-		job->error.code = E_CONFLICT;
-	else if (code != 0)
-		return error_set(err, code, "%s", job->error.text);
-	return write_audit(job, writer, err);
+		error_set(&job->error, E_CONFLICT, "%s", err->text);
+	else if (code == 0)
+		code = write_receipt(job, writer, err);
+	return code == 0 || code == E_EXISTS ? write_audit(job, writer, err) : code;
 }
 
 /* Somebody must be able to make tokens for ever. */
@@ -139,14 +137,16 @@ static int check_lasting(struct credential_job *job, struct store_writer *writer
 
 static int run_revoke(struct credential_job *job, struct store_writer *writer, struct error *err)
 {
-	int code = check_lasting(job, writer, &job->error);
+	int code = check_lasting(job, writer, err);
 
 	if (code == 0)
-		code = store_delete_token(writer, job->token.id, &job->error);
+		code = store_delete_token(writer, job->token.id, err);
 	if (code == E_NOT_FOUND)
 		error_set(&job->error, code, "no token has the id %s", job->token.id);
-	else if (code != 0 && code != E_CONFLICT)
-		return error_set(err, code, "%s", job->error.text);
+	else if (code == E_CONFLICT)
+		job->error = *err;
+	else if (code != 0)
+		return code;
 	return write_audit(job, writer, err);
 }
 

@@ -153,7 +153,7 @@ int store_list_audit(struct store_reader *reader, const struct store_audit_filte
 		if (code != 0 || !more)
 			return code;
 		code = audit_load(&statement, &row, err);
-		if (code == 0 && (filter->outcome == NULL || strcmp(filter->outcome, row.outcome) == 0))
+		if (code == 0)
 			code = fn(&row, context);
 	}
 	return code < 0 ? code : 0;

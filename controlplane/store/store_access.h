@@ -42,8 +42,7 @@ struct store_audit_row {
 	uint64_t revision; /* 0: none was made */
 };
 
-/* actor, outcome: NULL for any; rows ascending after `after`. An index finds the rows of an actor, or else of an outcome; of two given,
- * fn still sees only rows that fit both. */
+/* Rows ascending after `after`, found by an index: those of an actor; or, when actor is NULL, those of an outcome; or all. */
 struct store_audit_filter {
 	const char *actor, *outcome;
 };

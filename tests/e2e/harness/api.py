@@ -53,6 +53,17 @@ class Api:
         self.is_admin = bool(token)  # an agent's status page has no document
         self._local = threading.local()
 
+    def with_token(self, token):
+        """The same server, asked with another credential."""
+        return Api(self.port, token, self.transcript)
+
+    def as_role(self, role, **more):
+        """Asked with a fresh token of this role; its id in `token_id`."""
+        made = self.post("/v1/tokens", {"role": role, **more}).expect(201).json
+        api = self.with_token(made["token"])
+        api.token_id = made["id"]
+        return api
+
     def _connection(self, deadline):
         connection = getattr(self._local, "connection", None)
         if connection is None:

@@ -93,6 +93,7 @@ END_TEST
 /* The document's operations, as "METHOD PATH" lines. Its layout is ours: paths indented by two, operations by four. */
 struct operations {
 	char lines[128][80];
+	char roles[128][64]; /* "admin, editor"; "": none said */
 	bool seen[128];
 	size_t len;
 };
@@ -106,9 +107,11 @@ static void read_operations(struct operations *operations)
 
 	ck_assert_ptr_nonnull(file);
 	while (fgets(line, sizeof(line), file) != NULL) {
-		if (line[0] != ' ')
+		if (line[0] != ' ' && line[0] != '\n')
 			inside = strncmp(line, "paths:", 6) == 0;
 		else if (inside && strncmp(line, "  /", 3) == 0 && sscanf(line, "  %63[^: ]:", path) == 1)
+			continue;
+		else if (inside && operations->len > 0 && sscanf(line, "      x-roles: [%63[^]]]", operations->roles[operations->len - 1]) == 1)
 			continue;
 		else if (inside && strncmp(line, "     ", 5) != 0 && sscanf(line, "    %15[a-z]:", word) == 1)
 			for (size_t i = 0; i < ARRAY_LEN(methods); i++)
@@ -116,6 +119,22 @@ static void read_operations(struct operations *operations)
 					snprintf(operations->lines[operations->len++], 80, "%s %s", word, path);
 	}
 	fclose(file);
+}
+
+static void check_roles(const struct route *route, const char *said)
+{
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = {{MAY_EDITOR, ", editor"}, {MAY_VIEWER, ", viewer"}, {MAY_ENROLLER, ", enroller"}, {MAY_SCOPED, ", scoped"}};
+	char expected[64] = "";
+
+	if (!(route->may & MAY_ANYBODY))
+		snprintf(expected, sizeof(expected), "admin");
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (route->may & words[i].bit)
+			snprintf(expected + strlen(expected), sizeof(expected) - strlen(expected), "%s", words[i].word);
+	ck_assert_msg(strcmp(said, expected) == 0, "%s %s: x-roles \"%s\", the table has \"%s\"", route->method, route->path, said, expected);
 }
 
 static void check_is_documented(const struct route *route, void *context)
@@ -130,6 +149,7 @@ static void check_is_documented(const struct route *route, void *context)
 	for (size_t i = 0; i < operations->len; i++) {
 		if (strcmp(operations->lines[i], line) == 0) {
 			operations->seen[i] = true;
+			check_roles(route, operations->roles[i]);
 			return;
 		}
 	}
