@@ -115,11 +115,11 @@ static void refuse(struct http_request *request, int status, const char *detail)
 
 	log_event(LOG_DEBUG, "request refused", LOG_STR("request_id", request->id), LOG_STR("peer", request->peer),
 	          LOG_I64("status", status), LOG_STR("detail", detail));
-	drop(request);
 	if (config->on_refusal != NULL)
 		config->on_refusal(request, status, detail, &body, &content_type, config->owner);
 	else
 		buf_printf(&body, "%s\n", detail);
+	drop(request);
 	http_reply(request, &(struct http_reply){.status = status,
 	                                         .content_type = content_type,
 	                                         .body = body.data,
@@ -585,4 +585,9 @@ int http_server_start(uv_loop_t *loop, const struct http_config *config, struct 
 uint16_t http_server_port(const struct http_server *server)
 {
 	return server->port;
+}
+
+bool http_is_loopback(const char *host)
+{
+	return sockaddr_is_loopback(host);
 }

@@ -58,6 +58,8 @@ struct http_config {
 int http_server_start(uv_loop_t *loop, const struct http_config *config, struct http_server **ret,
                       struct error *err) MUST_USE;
 uint16_t http_server_port(const struct http_server *server);
+/* Of a host as in the config. */
+bool http_is_loopback(const char *host);
 /* Stops accepting, lets requests under way finish (at most grace_ms), then closes; on_closed once, then the server's
  * memory goes. */
 void http_server_close(struct http_server *server, uint64_t grace_ms, void (*on_closed)(void *owner));

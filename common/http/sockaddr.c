@@ -45,6 +45,14 @@ static bool is_loopback(const union address *address)
 	                                         : IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
 }
 
+bool sockaddr_is_loopback(const char *host)
+{
+	union address address = {0};
+	socklen_t len;
+
+	return parse_address(host, 0, &address, &len, NULL) == 0 && is_loopback(&address);
+}
+
 int sockaddr_listen(const char *host, uint16_t port, bool only_loopback, int *ret_fd, uint16_t *ret_port,
                     struct error *err)
 {

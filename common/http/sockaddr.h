@@ -22,6 +22,8 @@ int sockaddr_listen_unix(const char *path, int *ret_fd, struct error *err) MUST_
 /* The peer of a connected Unix socket, in words: "unix:uid=1000,pid=77" as its path. */
 void sockaddr_read_unix_peer(int fd, struct sockaddr_storage *ret, socklen_t *ret_len);
 
+bool sockaddr_is_loopback(const char *host); /* false also for what is no address */
+
 #define SOCKADDR_TEXT_MAX 64
 /* "127.0.0.1:80", "[::1]:80", what sockaddr_read_unix_peer says; else, and for NULL, "-". */
 void sockaddr_format(const struct sockaddr *address, char text[SOCKADDR_TEXT_MAX]);

@@ -433,17 +433,20 @@ START_TEST(refuses_noise)
 }
 END_TEST
 
-/* Every place is taken by somebody who says nothing: the oldest goes. Then by open connections: the new one goes. */
+/* Every place is taken by somebody who says nothing: the oldest goes, handshake or not. Then by those who have asked
+ * something: the new one goes. */
 static void script_full(void)
 {
 	struct caller silent[CONNECTIONS_MAX], open[CONNECTIONS_MAX], late;
-	char byte;
+	char byte, answer[4096];
 
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		silent[i] = dial();
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
 		open[i] = dial();
 		ck_assert_int_eq(SSL_connect(open[i].ssl), 1);
+		say(&open[i], GET);
+		ck_assert_int_gt(SSL_read(open[i].ssl, answer, sizeof(answer)), 10);
 	}
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
 		ck_assert_int_le((int)recv(silent[i].fd, &byte, 1, 0), 0);
@@ -462,7 +465,7 @@ START_TEST(makes_room)
 {
 	set_stage();
 	play(script_full);
-	ck_assert_uint_eq(scene.requests, 1);
+	ck_assert_uint_eq(scene.requests, CONNECTIONS_MAX + 1);
 }
 END_TEST
 
