@@ -11,6 +11,11 @@
 #define BATCH_MAX 64
 #define STATUSES_MAX 256 /* per transaction: they must not hold up a change */
 
+static bool goes_with(const struct job *last, const struct job *job)
+{
+	return last == NULL || (!last->alone && !job->alone);
+}
+
 static void take_jobs(struct change_engine *engine, struct batch **ret)
 {
 	struct job *job = engine->queue.first, *last = NULL;
@@ -20,7 +25,7 @@ static void take_jobs(struct change_engine *engine, struct batch **ret)
 		return;
 	*ret = &job->batch;
 	**ret = (struct batch){.jobs = job};
-	for (size_t i = 0; i < BATCH_MAX && job != NULL; i++, job = job->next)
+	for (size_t i = 0; i < BATCH_MAX && job != NULL && goes_with(last, job); i++, job = job->next)
 		last = job;
 	last->next = NULL;
 	engine->queue.first = job;

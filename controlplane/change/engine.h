@@ -47,6 +47,7 @@ struct job {
 	uv_work_t work;
 	struct batch batch; /* used when first of one */
 	bool refused;       /* by prepare */
+	bool alone;         /* in its transaction: what it undoes holds up nobody's commit */
 
 	/* What run did. */
 	bool changed; /* a revision was made */
@@ -99,6 +100,7 @@ struct change_engine {
 	struct batch *committed, **committed_end;
 	struct status_queue statuses;
 	struct rotation rotation;
+	bool dry_run; /* one of more than CHANGE_DRY_ITEMS_MAX items is under way */
 	bool stop;    /* the writer ends when the queue is empty */
 	bool stopped; /* it has */
 };
