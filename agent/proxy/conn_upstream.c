@@ -194,13 +194,13 @@ static void connect_next(struct conn *conn)
 /* A profile that can't be used needs no node to fail. */
 void conn_connect(struct conn *conn)
 {
-	const char *problem = conn->hello.origin != NULL ? origin_profile_problem(conn->hello.origin) : NULL;
+	struct error why = ERROR_NULL;
 
-	if (problem == NULL) {
+	if (conn->hello.origin == NULL || origin_profile_is_usable(conn->hello.origin, &why)) {
 		connect_next(conn);
 		return;
 	}
-	conn_log_upstream_tls(conn, ORIGIN_CAUSE_PROFILE, problem);
+	conn_log_upstream_tls(conn, ORIGIN_CAUSE_PROFILE, why.text);
 	no_upstream(conn, no_answer);
 }
 

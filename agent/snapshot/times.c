@@ -51,7 +51,10 @@ struct mending {
 
 static void mend(const struct mending *mending, const char *id, struct origin_profile *profile)
 {
-	mending->fn(id, origin_profile_mend(profile) ? NULL : origin_profile_problem(profile), mending->context);
+	struct error why = ERROR_NULL;
+
+	origin_profile_refresh(profile);
+	mending->fn(id, origin_profile_is_usable(profile, &why) ? NULL : why.text, mending->context);
 }
 
 static int mend_box(void *value, void *context)

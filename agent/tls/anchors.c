@@ -40,6 +40,7 @@ struct source {
 static pthread_mutex_t system_lock = PTHREAD_MUTEX_INITIALIZER;
 static X509_LIST *system_list; /* under the lock, as is its source; a list is never changed, only replaced */
 static struct source system_source;
+static uint64_t system_stamp; /* counts the lists */
 
 int anchors_add_cert(X509_STORE *store, const ProtobufCBinaryData *der, X509 **ret, struct error *err)
 {
@@ -149,10 +150,22 @@ static int system_refresh(const char *path, struct error *err)
 	list_free(system_list);
 	system_list = list;
 	system_source = source;
+	system_stamp++;
 	return 0;
 }
 
-int anchors_add_system(X509_STORE *store, const char *file, struct error *err)
+int anchors_look_at_system(const char *file, uint64_t *ret_stamp, struct error *err)
+{
+	int r;
+
+	pthread_mutex_lock(&system_lock);
+	r = system_refresh(file != NULL ? file : SYSTEM_FILE, err);
+	*ret_stamp = system_stamp;
+	pthread_mutex_unlock(&system_lock);
+	return r;
+}
+
+int anchors_add_system(X509_STORE *store, const char *file, uint64_t *ret_stamp, struct error *err)
 {
 	int r;
 
@@ -161,6 +174,7 @@ int anchors_add_system(X509_STORE *store, const char *file, struct error *err)
 	for (int i = 0; r == 0 && i < sk_X509_num(system_list); i++)
 		if (X509_STORE_add_cert(store, sk_X509_value(system_list, i)) != 1)
 			r = crypto_error(err, "add a system CA");
+	*ret_stamp = system_stamp;
 	pthread_mutex_unlock(&system_lock);
 	return r;
 }

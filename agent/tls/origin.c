@@ -59,12 +59,15 @@ static int add_bundle(struct origin_profile *profile, const Tlsplane__CaBundle *
 }
 
 /* System CAs that can't be read are the machine's fault, not the object's: told at every handshake instead of refusing the revision. */
-static int fill_store(struct origin_profile *profile, const Tlsplane__UpstreamTls *body, const Tlsplane__CaBundle *bundle,
-                      struct error *err)
+static int fill_anchors(struct origin_profile *profile, const Tlsplane__UpstreamTls *body, const Tlsplane__CaBundle *bundle,
+                        const char *system_ca_file, struct error *err)
 {
-	X509_STORE *store = SSL_CTX_get_cert_store(profile->ctx);
-	int r = 0;
+	X509_STORE *store;
+	int r = origin_anchors_init(&profile->anchors, effective_origin_system_ca(body) && origin_checks_chain(profile), system_ca_file, err);
 
+	if (r < 0)
+		return r;
+	store = profile->anchors.own;
 	if (body->ca_bundle != NULL && bundle == NULL)
 		return error_set(err, E_INVALID, "/ca_bundle: %s is not held", body->ca_bundle);
 	for (size_t i = 0; r == 0 && i < body->n_ca; i++)
@@ -73,10 +76,7 @@ static int fill_store(struct origin_profile *profile, const Tlsplane__UpstreamTl
 		r = add_bundle(profile, bundle, store, err);
 	if (r < 0)
 		return error_prefix(err, r, "%s", bundle != NULL ? "/ca_bundle" : "/ca");
-	if (!effective_origin_system_ca(body) || !origin_checks_chain(profile))
-		return 0;
-	r = anchors_add_system(store, profile->system_ca_file, &profile->problem);
-	atomic_init(&profile->is_broken, r == E_UNAVAILABLE);
+	r = origin_anchors_refresh(&profile->anchors, err);
 	return r == E_UNAVAILABLE ? 0 : r;
 }
 
@@ -128,17 +128,12 @@ static int fill(struct origin_profile *profile, const Tlsplane__UpstreamTls *bod
 	CLEANUP(meaning_deinit) struct meaning meaning = {0};
 	int r = copy_body(body, &profile->body, err);
 
-	if (r == 0 && system_ca_file != NULL) {
-		profile->system_ca_file = strdup(system_ca_file);
-		if (profile->system_ca_file == NULL)
-			r = error_nomem(err);
-	}
 	if (r == 0)
 		r = read_meaning(body, &meaning, err);
 	if (r == 0)
 		r = build_context(profile, &meaning, err);
 	if (r == 0)
-		r = fill_store(profile, body, bundle, err);
+		r = fill_anchors(profile, body, bundle, system_ca_file, err);
 	return r;
 }
 
@@ -171,7 +166,7 @@ struct origin_profile *origin_profile_unref(struct origin_profile *profile)
 		return NULL;
 	SSL_CTX_free(profile->ctx);
 	body_free((ProtobufCMessage *)profile->body);
-	free(profile->system_ca_file);
+	origin_anchors_deinit(&profile->anchors);
 	free(profile);
 	return NULL;
 }
@@ -181,17 +176,12 @@ uint32_t origin_profile_timeout_ms(const struct origin_profile *profile)
 	return effective_origin_handshake_timeout_ms(profile->body);
 }
 
-const char *origin_profile_problem(const struct origin_profile *profile)
+bool origin_profile_is_usable(struct origin_profile *profile, struct error *why)
 {
-	return atomic_load_explicit(&profile->is_broken, memory_order_acquire) ? profile->problem.text : NULL;
+	return origin_anchors_take(&profile->anchors, NULL, NULL, why) == 0;
 }
 
-bool origin_profile_mend(struct origin_profile *profile)
+void origin_profile_refresh(struct origin_profile *profile)
 {
-	if (!atomic_load_explicit(&profile->is_broken, memory_order_relaxed))
-		return true;
-	if (anchors_add_system(SSL_CTX_get_cert_store(profile->ctx), profile->system_ca_file, NULL) < 0)
-		return false;
-	atomic_store_explicit(&profile->is_broken, false, memory_order_release);
-	return true;
+	(void)!origin_anchors_refresh(&profile->anchors, NULL); /* what is wrong stays with the anchors */
 }

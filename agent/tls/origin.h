@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Origin profile: how the agent speaks TLS to the nodes of an upstream: versions, suites, groups, ALPN, trust, what of the certificate is
- * verified. One SSL_CTX per upstream_tls object in one state; finished before it is published, never changed after but by
- * origin_profile_mend, before which no handshake has used it.
+ * verified. One SSL_CTX per upstream_tls object in one state; finished before it is published, never changed after; CAs of the
+ * machine alone are looked at again (origin_profile_refresh).
  * Pins hold besides all else, also under DISABLED. Allow rules stand in place of the name.
  *
  * What fails to verify under ENFORCED ends the handshake; under PERMISSIVE it is told and the handshake goes on. Sessions are reused within
@@ -31,10 +31,10 @@ struct origin_profile *origin_profile_ref(struct origin_profile *profile);
 struct origin_profile *origin_profile_unref(struct origin_profile *profile); /* NULL allowed; returns NULL */
 DEFINE_CLEANUP(struct origin_profile, origin_profile_unref);
 uint32_t origin_profile_timeout_ms(const struct origin_profile *profile);
-/* Why it refuses all; NULL: it doesn't. Any thread; constant. */
-const char *origin_profile_problem(const struct origin_profile *profile);
-/* Tries again what was missing. True: nothing is, from now on. One thread. */
-bool origin_profile_mend(struct origin_profile *profile);
+/* False: it refuses all, and why. Any thread. */
+bool origin_profile_is_usable(struct origin_profile *profile, struct error *why);
+/* Looks again at what belongs to the machine: what was missing is mended, what has changed holds from the next handshake on. One thread. */
+void origin_profile_refresh(struct origin_profile *profile);
 
 /* Sessions with origins, bounded, shared by all workers. */
 struct origin_cache;

@@ -7,16 +7,34 @@
 #include "tls/origin.h"
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdatomic.h>
+
+/* origin_anchors.c. One thread refreshes, any takes. */
+struct origin_anchors {
+	bool wants_system;
+	char *system_ca_file; /* owned; NULL: Debian's */
+	X509_STORE *own;      /* what the object brings; complete before the first refresh */
+	uint64_t stamp;       /* of the system's CAs that `now` has */
+	pthread_mutex_t lock; /* guards what follows */
+	X509_STORE *now;      /* NULL: broken */
+	uint64_t since;       /* unix seconds when it took the place of another; 0: never */
+	struct error problem; /* why it is broken */
+};
+
+int origin_anchors_init(struct origin_anchors *anchors, bool wants_system, const char *system_ca_file, struct error *err) MUST_USE;
+void origin_anchors_deinit(struct origin_anchors *anchors);
+/* Looks at the system's CAs. E_UNAVAILABLE: broken. */
+int origin_anchors_refresh(struct origin_anchors *anchors, struct error *err) MUST_USE;
+/* ret: a reference; both may be NULL. E_UNAVAILABLE: broken, with why. */
+int origin_anchors_take(struct origin_anchors *anchors, X509_STORE **ret, uint64_t *ret_since, struct error *err) MUST_USE;
 
 struct origin_profile {
 	atomic_uint count;
 	struct digest digest;
 	SSL_CTX *ctx;
 	Tlsplane__UpstreamTls *body; /* owned; without ca */
-	char *system_ca_file;        /* owned; NULL: Debian's */
-	struct error problem;        /* what was missing when it was made */
-	atomic_bool is_broken;       /* and still is */
+	struct origin_anchors anchors;
 	bool has_crls;
 };
 

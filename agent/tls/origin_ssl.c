@@ -14,6 +14,7 @@
 
 DEFINE_CLEANUP(SSL, SSL_free);
 DEFINE_CLEANUP(SSL_SESSION, SSL_SESSION_free);
+DEFINE_CLEANUP(X509_STORE, X509_STORE_free);
 
 static int seat_index = -1;
 static pthread_once_t seat_once = PTHREAD_ONCE_INIT;
@@ -94,8 +95,10 @@ static int compute_identity(struct origin_seat *seat, const struct origin_target
 	return crypto_sha256(BYTES(bytes.data, bytes.len), seat->identity.bytes, err);
 }
 
-/* A certificate without a digest could not be told apart from others: no session is shared then. */
-static int offer_session(struct origin_seat *seat, const struct origin_target *target, const char *sni, SSL *ssl, struct error *err)
+/* A certificate without a digest could not be told apart from others: no session is shared then. Nor is one whose chain was verified by
+ * other CAs of the machine. */
+static int offer_session(struct origin_seat *seat, const struct origin_target *target, const char *sni, uint64_t anchored_at, SSL *ssl,
+                         struct error *err)
 {
 	CLEANUP(SSL_SESSION_free) SSL_SESSION *session = NULL;
 	time_t now = time(NULL);
@@ -110,12 +113,12 @@ static int offer_session(struct origin_seat *seat, const struct origin_target *t
 	if (r < 0)
 		return r;
 	session = origin_cache_take(seat->cache, &seat->identity, &seat->offered_verified_at);
-	if (session != NULL && SSL_set_session(ssl, session) != 1)
+	if (session != NULL && seat->offered_verified_at > anchored_at && SSL_set_session(ssl, session) != 1)
 		return crypto_error(err, "offer a session");
 	return 0;
 }
 
-static int dress(struct origin_seat *seat, const struct origin_target *target, SSL *ssl, struct error *err)
+static int dress(struct origin_seat *seat, const struct origin_target *target, uint64_t anchored_at, SSL *ssl, struct error *err)
 {
 	const Tlsplane__UpstreamTls *body = seat->profile->body;
 	const char *sni = choose_sni(body, target);
@@ -130,7 +133,7 @@ static int dress(struct origin_seat *seat, const struct origin_target *target, S
 	if (r == 0 && target->client != NULL)
 		r = site_put_on(target->client, ssl, err);
 	if (r == 0)
-		r = offer_session(seat, target, sni, ssl, err);
+		r = offer_session(seat, target, sni, anchored_at, ssl, err);
 	return r;
 }
 
@@ -138,14 +141,18 @@ int origin_ssl_new(struct origin_profile *profile, struct origin_cache *cache, c
                    struct origin_seat *seat, SSL **ret, struct error *err)
 {
 	CLEANUP(SSL_free) SSL *ssl = NULL;
+	CLEANUP(X509_STORE_free) X509_STORE *anchors = NULL;
 	struct error why = ERROR_NULL; /* err may be the seat's own */
-	const char *problem = origin_profile_problem(profile);
-	int r = problem != NULL ? error_set(&why, E_UNAVAILABLE, "%s", problem) : 0;
+	uint64_t anchored_at;
+	int r = origin_anchors_take(&profile->anchors, &anchors, &anchored_at, &why);
 
 	*seat = (struct origin_seat){.profile = origin_profile_ref(profile), .cache = cache};
 	if (r == 0) {
 		ssl = SSL_new(profile->ctx);
-		r = ssl != NULL ? dress(seat, target, ssl, &why) : crypto_error(&why, "make an SSL");
+		if (ssl == NULL || SSL_set1_verify_cert_store(ssl, anchors) != 1)
+			r = crypto_error(&why, "make an SSL");
+		else
+			r = dress(seat, target, anchored_at, ssl, &why);
 	}
 	if (r < 0) {
 		seat->cause = ORIGIN_CAUSE_PROFILE;

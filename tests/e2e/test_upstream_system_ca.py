@@ -86,6 +86,7 @@ def test_unfit(world, controlplane, pki):
     assert place.good.accepted == before and place.edge.failures("tls_profile") == len(snis), "no node is asked"
     assert place.is_served("named.test")
     assert set(place.degraded()) == {("upstream_tls", sni.removesuffix(".test")) for sni in snis}, "no node is to blame"
+    eventually(lambda: all(said in reason for reason in place.degraded().values()), "each is told as it is now", timeout=20)
     place.fill(pki.others.cert_pem)
     eventually(lambda: not place.agent.degraded(), "it mends itself", timeout=20)
     assert len(place.agent.daemon.lines('msg="no longer degraded"')) == len(snis)
@@ -109,3 +110,17 @@ def test_started_without_them(world, controlplane, pki):
     place.fill(pki.origins.cert_pem)
     eventually(lambda: place.is_served("machine.test"), "it mends itself", timeout=20)
     place.agent.daemon.wait_log('msg="no longer degraded"')
+
+
+def test_replaced_while_it_runs(world, controlplane, pki):
+    """As an upgrade of the machine's CAs does it: the agent looks once a minute, and at each change of its configuration."""
+    place = Place(world, controlplane, pki, pki.others.cert_pem)
+    place.route("machine.test", place.good, {"server_name": NAME})
+    place.edge.refused("machine.test")
+    place.fill(pki.origins.cert_pem)
+    place.route("look.test", place.good, {"ca": pki.origins.cert_pem, "server_name": NAME})
+    eventually(lambda: place.is_served("machine.test"), "it is trusted now", timeout=20)
+    place.fill(pki.others.cert_pem)
+    place.route("again.test", place.good, {"ca": pki.origins.cert_pem, "server_name": NAME})
+    eventually(lambda: not place.is_served("machine.test"), "and no longer, sessions included", timeout=20)
+    assert place.agent.degraded() == []

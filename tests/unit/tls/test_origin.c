@@ -301,6 +301,7 @@ START_TEST(test_system_cas)
 	char path[] = "/tmp/tlsplane-test-XXXXXX";
 	struct pki_cert *theirs, *ours;
 	struct origin_profile *profile;
+	struct error why = ERROR_NULL;
 	struct origin_rig rig;
 	Tlsplane__UpstreamTls body = TLSPLANE__UPSTREAM_TLS__INIT;
 
@@ -310,7 +311,7 @@ START_TEST(test_system_cas)
 	theirs = pki_make(&(struct pki_spec){.issuer = wrong, .sans = "DNS:o.test"});
 	ours = pki_make(&(struct pki_spec){.issuer = ca, .sans = "DNS:o.test"});
 	profile = origin_profile_of(NULL, NULL, 1, path);
-	ck_assert_ptr_null(origin_profile_problem(profile));
+	ck_assert(origin_profile_is_usable(profile, NULL));
 	ck_assert(connect_with(profile, "o.test", NULL, theirs).done);
 	ck_assert_int_eq(connect_with(profile, "o.test", NULL, ours).seat.cause, ORIGIN_CAUSE_CHAIN);
 	origin_profile_unref(profile);
@@ -330,24 +331,33 @@ START_TEST(test_system_cas)
 		else
 			write_file(path, i == 1 ? "" : "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
 		profile = origin_profile_of(NULL, NULL, 1, path);
-		ck_assert_ptr_nonnull(strstr(origin_profile_problem(profile), path));
+		ck_assert(!origin_profile_is_usable(profile, &why));
+		ck_assert_ptr_nonnull(strstr(why.text, path));
 		rig = connect_with(profile, "o.test", NULL, theirs);
 		ck_assert(!rig.done);
 		ck_assert_int_eq(rig.seat.cause, ORIGIN_CAUSE_PROFILE);
-		ck_assert(!origin_profile_mend(profile));
+		origin_profile_refresh(profile);
+		ck_assert(!origin_profile_is_usable(profile, NULL));
 		ck_assert(!connect_with(profile, "o.test", NULL, theirs).done);
 		write_file(path, wrong->pem); /* mends itself, and trusts no more than that */
-		ck_assert(origin_profile_mend(profile));
-		ck_assert_ptr_null(origin_profile_problem(profile));
+		origin_profile_refresh(profile);
+		ck_assert(origin_profile_is_usable(profile, NULL));
 		ck_assert(connect_with(profile, "o.test", NULL, theirs).done);
 		ck_assert_int_eq(connect_with(profile, "o.test", NULL, ours).seat.cause, ORIGIN_CAUSE_CHAIN);
+		write_file(path, "gone bad"); /* what has been read stays */
+		origin_profile_refresh(profile);
+		ck_assert(connect_with(profile, "o.test", NULL, theirs).done);
+		write_file(path, ca->pem); /* another holds from the next handshake on */
+		origin_profile_refresh(profile);
+		ck_assert(connect_with(profile, "o.test", NULL, ours).done);
+		ck_assert_int_eq(connect_with(profile, "o.test", NULL, theirs).seat.cause, ORIGIN_CAUSE_CHAIN);
 		origin_profile_unref(profile);
 		unlink(path);
 	}
 	body = body_of(DISABLED, ALL); /* needs none */
 	body.n_ca = 0;
 	profile = origin_profile_of(&body, NULL, 1, path);
-	ck_assert_ptr_null(origin_profile_problem(profile));
+	ck_assert(origin_profile_is_usable(profile, NULL));
 	origin_profile_unref(profile);
 	unlink(path);
 	pki_free(theirs);
