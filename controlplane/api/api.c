@@ -11,6 +11,7 @@
 #include "api/auth.h"
 #include "api/call.h"
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "api/poll.h"
 #include "api/write.h"
 #include "base/log.h"
@@ -101,8 +102,11 @@ static size_t body_max(const struct call *call)
 /* Answers what need not reach a handler. Returns whether it did. */
 static bool is_answered_by_head(struct call *call)
 {
-	int r = find_route(call);
+	int r;
 
+	if (call->dialect != NULL)
+		return call->dialect->is_answered_by_head(call);
+	r = find_route(call);
 	if (r == E_METHOD && call->method == API_OPTIONS) {
 		call_reply_empty(call, 204);
 		return true;
@@ -136,6 +140,8 @@ static size_t on_head(struct http_request *request, void *owner)
 	}
 	http_request_set_data(request, call);
 	call->method = method_of(http_method(request));
+	if (dialect_has(call->api->config.dialect, http_path(request)))
+		call->dialect = call->api->config.dialect;
 	return is_answered_by_head(call) ? 0 : body_max(call);
 }
 
@@ -146,16 +152,17 @@ static void on_drop(struct http_request *request, void *owner)
 
 static void on_request(struct http_request *request, void *owner)
 {
-	struct call *call = http_request_data(request);
-
-	call->route->handle(call);
+	idempotency_begin(http_request_data(request));
 }
 
 static void on_refusal(const struct http_request *request, int status, const char *detail, struct buf *body,
                        const char **content_type, void *owner)
 {
+	const struct api_dialect *dialect = ((struct api *)owner)->config.dialect;
+	bool is_ours = !dialect_has(dialect, http_path(request));
 	struct problem problem = problem_from_status(status, detail);
-	json_t *document = problem_render(&problem, http_request_id(request));
+	json_t *document = is_ours ? problem_render(&problem, http_request_id(request))
+	                           : dialect->render_problem(NULL, &problem, &problem.status);
 	char *text = document != NULL ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	struct call *call = http_request_data(request);
 
@@ -163,7 +170,7 @@ static void on_refusal(const struct http_request *request, int status, const cha
 		call_note_refusal(call, status, problem.name);
 	if (text != NULL)
 		buf_printf(body, "%s\n", text);
-	*content_type = PROBLEM_CONTENT_TYPE;
+	*content_type = is_ours ? PROBLEM_CONTENT_TYPE : "application/json";
 	free(text);
 	json_decref(document);
 }

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 struct api;
+struct api_dialect;
 
 /* Where and how the API is reached; all borrowed for its life. */
 struct api_front {
@@ -33,6 +34,7 @@ struct api_config {
 	struct publisher *publisher;
 	struct access *access;
 	struct api_front front;
+	const struct api_dialect *dialect; /* NULL: none */
 	struct resource_limits limits;
 };
 

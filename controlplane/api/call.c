@@ -2,6 +2,7 @@
 /* Calls: their list, their pool work, their answers. */
 #include "api/call.h"
 
+#include "api/idempotency.h"
 #include "base/log.h"
 
 #include <ctype.h>
@@ -46,6 +47,7 @@ void call_free(struct call *call)
 	identity_deinit(&call->identity);
 	change_states_free(call->states);
 	free(call->receipt);
+	replay_free(call->replay);
 	free(call);
 	api_end_if_closed(api);
 }
@@ -134,7 +136,7 @@ void call_note_refusal(struct call *call, int status, const char *outcome)
 
 static void send_answer(struct call *call, struct http_reply *reply)
 {
-	struct http_reply_header headers[8];
+	struct http_reply_header headers[10];
 	char retry_after[16] = "";
 	size_t n = 0;
 
@@ -147,7 +149,10 @@ static void send_answer(struct call *call, struct http_reply *reply)
 		snprintf(retry_after, sizeof(retry_after), "%u", call->retry_after);
 	add_header(headers, &n, "Retry-After", retry_after);
 	add_header(headers, &n, "Tlsplane-Next", call->next_page);
+	add_header(headers, &n, "Idempotency-Replayed", call->replay != NULL ? "true" : "");
 	add_header(headers, &n, "WWW-Authenticate", reply->status == 401 ? "Bearer realm=\"tlsplane\"" : "");
+	if (call->dialect != NULL && reply->status != 401)
+		headers[n++] = call->dialect->header;
 	reply->headers = headers;
 	reply->headers_len = n;
 	call->api->answered[call->method][reply->status / 100 % 6]++;
@@ -191,11 +196,14 @@ void call_reply_json(struct call *call, int status, json_t *document)
 
 void call_reply_problem(struct call *call, const struct problem *problem)
 {
-	json_t *document = problem_render(problem, http_request_id(call->http));
+	const struct api_dialect *dialect = call->dialect;
+	int status = problem->status;
+	json_t *document = dialect != NULL ? dialect->render_problem(call, problem, &status)
+	                                   : problem_render(problem, http_request_id(call->http));
 
 	call->etag[0] = call->location[0] = 0;
 	snprintf(call->refusal, sizeof(call->refusal), "%s", problem->name);
-	reply_document(call, problem->status, document, PROBLEM_CONTENT_TYPE);
+	reply_document(call, status, document, dialect != NULL ? "application/json" : PROBLEM_CONTENT_TYPE);
 }
 
 void call_reply_error(struct call *call)

@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/certificate.h"
+#include "api/dialect.h"
 #include "api/names.h"
 #include "api/problem.h"
 #include "api/query.h"
@@ -47,6 +48,7 @@ struct call {
 	struct api *api;
 	struct http_request *http;
 	const struct route *route;
+	const struct api_dialect *dialect; /* whose path it is; NULL: our own */
 	struct call *next, *previous;
 	uint64_t begun; /* uv_hrtime */
 	enum api_method method;
@@ -55,6 +57,7 @@ struct call {
 	char actor[ID_MAX + 1];   /* its id; "": none */
 	uint32_t retry_after;     /* seconds, for the answer; 0: none */
 	struct change_receipt *receipt; /* owned; the answer is to be kept; NULL: no Idempotency-Key */
+	struct replay *replay;          /* owned; the answer that was given before; NULL: this request is new */
 	char refusal[32];         /* name of the problem that is answered; "": none */
 	bool audited;             /* a refusal has its row already */
 	struct query query;

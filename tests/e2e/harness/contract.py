@@ -81,5 +81,6 @@ def check(method, target, status, headers, body):
     assert checker is not None, f"{what} as {content_type}, which openapi.yaml does not describe"
     if not content_type.endswith("json") or len(body) > BODY_MAX:
         return
-    faults = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:300]}" for e in checker.iter_errors(json.loads(body))]
+    documents = body.splitlines() if content_type == "application/x-ndjson" else [body]
+    faults = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:300]}" for text in documents for e in checker.iter_errors(json.loads(text))]
     assert not faults, f"{what} with a body that openapi.yaml does not describe: {faults[:5]}"
