@@ -5,6 +5,7 @@
 
 #include "access/access.h"
 #include "api/api.h"
+#include "apisix/apisix.h"
 #include "base/log.h"
 #include "change/change.h"
 #include "http/http.h"
@@ -36,6 +37,14 @@ static void on_commit(const struct change_commit *commit, void *owner)
 		publisher_announce(plane->publisher, commit);
 	if (plane->api != NULL)
 		api_announce(plane->api, commit->head.revision);
+}
+
+/* How far history may be cut: not below what agents are being sent. */
+static uint64_t on_prune(uint64_t floor, void *owner)
+{
+	struct controlplane *plane = owner;
+
+	return plane->publisher != NULL ? publisher_prune(plane->publisher, floor) : 0;
 }
 
 /* Stopping -------------------------------------------------------------------------------------------------------- */
@@ -126,6 +135,9 @@ static int start_changes(struct controlplane *plane, const struct controlplane_c
 	                                .store = plane->store,
 	                                .limits = {.rsa_bits_max = config->rsa_bits_max},
 	                                .on_commit = on_commit,
+	                                .on_prune = on_prune,
+	                                .history_revisions = config->history_revisions,
+	                                .history_days = config->history_days,
 	                                .owner = plane};
 
 	return change_engine_start(&changes, &plane->changes, err);
@@ -160,6 +172,7 @@ static int start_api(struct controlplane *plane, const struct controlplane_confi
 	                         .changes = plane->changes,
 	                         .publisher = plane->publisher,
 	                         .access = plane->access,
+	                         .dialect = &apisix_dialect,
 	                         .front = config->admin,
 	                         .limits = {.rsa_bits_max = config->rsa_bits_max}};
 	int r = api_start(&api, &plane->api, err);

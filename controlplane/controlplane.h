@@ -7,6 +7,7 @@
  * committed), store. A part that fails to start leads to stopping as well. */
 #pragma once
 
+#include "api/api.h"
 #include "base/error.h"
 #include "base/macros.h"
 #include "store/store.h"
@@ -15,12 +16,12 @@
 
 struct controlplane_config {
 	struct store_config store;
-	const char *admin_host; /* a loopback address */
-	uint16_t admin_port;    /* 0: any; the "ready" line tells */
+	struct api_front admin; /* port 0: any; the "ready" line tells */
 	const char *channel_host;
 	uint16_t channel_port;
 	uint32_t rsa_bits_max;
 	uint32_t ticket_period_seconds;
+	uint32_t history_revisions, history_days; /* how far back history reaches; 0: any number */
 	uint32_t admin_rate; /* requests a second and token; 0: any */
 };
 

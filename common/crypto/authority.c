@@ -5,6 +5,7 @@
 
 #include "crypto/crypto.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -18,6 +19,8 @@
 #define SERIAL_LEN 16
 #define TRUST_DOMAIN_MAX 255
 #define AGENT_ID_MAX 64
+#define SERVER_NAME_MAX 253
+#define COMMON_NAME_MAX 64 /* X.520's upper bound */
 
 DEFINE_CLEANUP(X509_REQ, X509_REQ_free);
 DEFINE_CLEANUP(GENERAL_NAMES, GENERAL_NAMES_free);
@@ -222,6 +225,46 @@ int authority_issue(X509 *ca, EVP_PKEY *ca_key, enum authority_role role, const 
 	r = start_cert(name, subject, now - AUTHORITY_BACKDATE, end, &cert, err);
 	if (r == 0)
 		r = finish_issued(cert, ca, ca_key, role, uri, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(cert);
+	return 0;
+}
+
+/* "DNS:NAME" or "IP:ADDRESS" behind what is there. */
+static int add_server_name(const char *name, struct buf *out, struct error *err)
+{
+	unsigned char address[16];
+	size_t len = strlen(name);
+	bool is_ip = inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+
+	if (!is_ip &&
+	    (!text_is_made_of(name, len, SERVER_NAME_MAX, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ||
+	     name[0] == '.' || name[0] == '-'))
+		return error_set(err, E_INVALID, "a server's name has 1 to %d letters, digits, '.', '-' or '_'", SERVER_NAME_MAX);
+	buf_printf(out, "%s%s:%s", out->len > 0 ? "," : "", is_ip ? "IP" : "DNS", name);
+	return 0;
+}
+
+int authority_issue_server(X509 *ca, EVP_PKEY *ca_key, const char *const *names, EVP_PKEY *subject, int64_t now,
+                           int64_t lifetime, X509 **ret, struct error *err)
+{
+	CLEANUP(X509_free) X509 *cert = NULL;
+	CLEANUP(buf_deinit) struct buf san = BUF_NULL;
+	char common_name[COMMON_NAME_MAX + 1];
+	int64_t end = 0;
+	int r = read_ca_end(ca, now, &end, err);
+
+	for (size_t i = 0; names[i] != NULL && r == 0; i++)
+		r = add_server_name(names[i], &san, err);
+	if (r < 0)
+		return r;
+	if (buf_cstr(&san) == NULL)
+		return error_nomem(err);
+	snprintf(common_name, sizeof(common_name), "%s", names[0]);
+	r = start_cert(common_name, subject, now - AUTHORITY_BACKDATE, now + lifetime < end ? now + lifetime : end, &cert, err);
+	if (r == 0)
+		r = finish_issued(cert, ca, ca_key, AUTHORITY_CONTROLPLANE, (const char *)san.data, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(cert);

@@ -25,6 +25,11 @@ enum authority_role { AUTHORITY_CONTROLPLANE, AUTHORITY_AGENT };
 int authority_issue(X509 *ca, EVP_PKEY *ca_key, enum authority_role role, const char *agent_id, EVP_PKEY *subject, int64_t now,
                     int64_t lifetime, X509 **ret, struct error *err) MUST_USE;
 
+/* A server's certificate for people and programs with a web client, without a SPIFFE name: no role on the channel. names: host
+ * names and IP addresses, NULL at their end, at least one. E_INVALID: one is neither. The rest as above. */
+int authority_issue_server(X509 *ca, EVP_PKEY *ca_key, const char *const *names, EVP_PKEY *subject, int64_t now, int64_t lifetime,
+                           X509 **ret, struct error *err) MUST_USE;
+
 int authority_make_csr(EVP_PKEY *key, struct buf *out, struct error *err) MUST_USE;
 /* Checks the CSR's own signature (proof of possession); P-256 only, as key_generate makes. *ret: a reference. */
 int authority_read_csr(struct bytes der, EVP_PKEY **ret, struct error *err) MUST_USE;

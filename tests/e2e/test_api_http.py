@@ -21,7 +21,7 @@ def status_of(answer):
 
 
 def get(api, path, *headers):
-    lines = [f"GET {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {api.token}", "Connection: close", *headers]
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {api.token}", "Connection: close", *headers]
     return status_of(raw(api, "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"))
 
 
@@ -75,7 +75,7 @@ class TestPathsAndMethods:
 
     def test_methods_nobody_knows(self, shared_api):
         for method in ("BREW", "TRACE", "CONNECT", "get"):
-            answer = raw(shared_api, f"{method} /v1/ssls HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shared_api.token}\r\n"
+            answer = raw(shared_api, f"{method} /v1/ssls HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {shared_api.token}\r\n"
                                      "Connection: close\r\n\r\n".encode())
             assert status_of(answer) in (400, 405, 501), (method, answer[:100])
 
@@ -127,7 +127,7 @@ class TestBodies:
         answer = shared_api.put(self.PATH, b'{"desc": "' + b"a" * (9 << 20) + b'"}')
         assert answer.status == 413, answer
         with socket.create_connection(("127.0.0.1", shared_api.port), timeout=10) as connection:
-            connection.sendall(f"PUT {self.PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shared_api.token}\r\n"
+            connection.sendall(f"PUT {self.PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {shared_api.token}\r\n"
                                "Content-Type: application/json\r\nContent-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n".encode())
             assert status_of(connection.recv(4096)) == 413
 
@@ -162,8 +162,8 @@ class TestBodies:
 class TestHttp:
     @pytest.mark.parametrize("request_", [
         b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"A" * 100000,
-        b"GET /v1/ssls HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"GET /v1/ssls HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n",
-        b"PUT /v1/ssls/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nzz\r\n"])
+        b"GET /v1/ssls HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", b"GET /v1/ssls HTTP/1.1\r\n" + b"X: y\r\n" * 20000 + b"\r\n",
+        b"PUT /v1/ssls/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nzz\r\n"])
     def test_noise_is_survived(self, shared_api, request_):
         with socket.create_connection(("127.0.0.1", shared_api.port), timeout=3) as connection:
             try:
@@ -176,13 +176,13 @@ class TestHttp:
 
     def test_chunked_body(self, shared_api):
         body = TestBodies.GOOD
-        answer = raw(shared_api, f"PUT /v1/upstreams/chunked HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shared_api.token}\r\n"
+        answer = raw(shared_api, f"PUT /v1/upstreams/chunked HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {shared_api.token}\r\n"
                      "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode()
                      + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
         assert status_of(answer) == 201, answer
         shared_api.delete("/v1/upstreams/chunked").expect(200, 204)
 
     def test_pipelined_and_kept_alive(self, shared_api):
-        one = f"GET /v1/ssls HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shared_api.token}\r\n".encode()
+        one = f"GET /v1/ssls HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {shared_api.token}\r\n".encode()
         answer = raw(shared_api, one + b"\r\n" + one + b"Connection: close\r\n\r\n")
         assert answer.count(b"HTTP/1.1 200") == 2

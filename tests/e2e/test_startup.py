@@ -131,7 +131,7 @@ class TestControlPlane:
     def test_sigterm_finishes_requests_under_way(self, world, controlplane):
         body = b'{"nodes": {"127.0.0.1:9": 1}}'
         with socket.create_connection(("127.0.0.1", controlplane.admin_port), timeout=10) as connection:
-            connection.sendall(f"PUT /v1/upstreams/late HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {controlplane.api.token}\r\n"
+            connection.sendall(f"PUT /v1/upstreams/late HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {controlplane.api.token}\r\n"
                                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:10])
             time.sleep(0.2)  # the head must have been read before the signal; nothing tells when
             controlplane.daemon.process.terminate()
