@@ -6,6 +6,7 @@
 #include "api/impact.h"
 
 #include "api/auth.h"
+#include "api/idempotency.h"
 #include "api/visible.h"
 
 #include <stdio.h>
@@ -69,6 +70,13 @@ struct change_request *write_request_new(struct call *call, size_t items)
 	request->dry_run = call->query.dry_run;
 	request->scope = scope_ref(call->identity.scope);
 	request->own_only = call->identity.role == ROLE_ENROLLER;
+	if (call->receipt != NULL) {
+		request->receipt = change_receipt_new(call->receipt->token, call->receipt->key, call->receipt->request);
+		if (request->receipt == NULL) {
+			error_nomem(&call->error);
+			return NULL;
+		}
+	}
 	snprintf(request->actor, sizeof(request->actor), "%s", call->actor);
 	snprintf(request->request_id, sizeof(request->request_id), "%s", http_request_id(call->http));
 	snprintf(request->source, sizeof(request->source), "%s", http_peer(call->http));
@@ -244,11 +252,33 @@ static void on_changed(const struct change_result *result, void *context)
 	free(submission);
 }
 
+/* What was done before, told again; the wait begins anew. */
+static void answer_again(struct call *call, void (*answer)(struct call *call, const struct change_result *result))
+{
+	struct change_result result;
+
+	replay_result(call->replay, &result);
+	call->audited = true; /* when it was done */
+	query_format_revision(result.revision.revision, call->revision);
+	answer(call, &result);
+	if (call->document == NULL || !call->query.wait)
+		call_reply_json(call, call->status, TAKE_PTR(call->document));
+	else
+		wait_for_agents(call, &result);
+	findings_deinit(&result.findings);
+}
+
 void write_submit(struct call *call, struct change_request *request,
                   void (*answer)(struct call *call, const struct change_result *result))
 {
-	struct submission *submission = malloc(sizeof(*submission));
+	struct submission *submission;
 
+	if (call->replay != NULL) {
+		change_request_free(request);
+		answer_again(call, answer);
+		return;
+	}
+	submission = malloc(sizeof(*submission));
 	if (submission == NULL) {
 		change_request_free(request);
 		error_nomem(&call->error);

@@ -36,6 +36,11 @@ struct change_config {
 	struct store *store;
 	struct resource_limits limits; /* now is taken per change */
 	void (*on_commit)(const struct change_commit *commit, void *owner); /* before any done callback of that commit */
+	uint64_t history_revisions; /* how many revisions history reaches back; 0: all */
+	uint64_t history_days;      /* and how many days; 0: any number */
+	/* History is to be cut below `floor` (store_history.h): as far as that is well, the answer; nothing from before it may be read from
+	 * then on. NULL: it is. */
+	uint64_t (*on_prune)(uint64_t floor, void *owner);
 	void *owner;
 };
 
@@ -175,8 +180,8 @@ struct change_rotated {
 	uint32_t id; /* of the new key */
 };
 
-/* When it returns other than 0 (E_NOMEM), done is not called. */
-int change_rotate_keyring(struct change_engine *engine, const struct change_caller *caller,
+/* receipt: NULL for none. When it returns other than 0 (E_NOMEM), done is not called. */
+int change_rotate_keyring(struct change_engine *engine, const struct change_caller *caller, const struct change_receipt *receipt,
                           void (*done)(const struct change_rotated *result, void *context), void *context, struct error *err) MUST_USE;
 #define CHANGE_TROUBLE_MAX 256
 /* Why a rotation does not get on; "" when it does. */

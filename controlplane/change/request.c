@@ -4,10 +4,13 @@
 #include "change/scope.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TRIM_ITEMS 10000 /* each thread of the pool that ever read so many would keep their memory for its next */
 
 struct change_request *change_request_new(size_t items)
 {
@@ -31,6 +34,13 @@ void request_drop_items(struct request_job *job)
 		if (job->items != NULL)
 			job->items[i].resource = resource_free(job->items[i].resource);
 	}
+}
+
+void request_release_items(struct request_job *job)
+{
+	request_drop_items(job);
+	if (job->request.items_len >= TRIM_ITEMS)
+		malloc_trim(0);
 }
 
 struct change_request *change_request_free(struct change_request *request)
@@ -165,7 +175,7 @@ static void on_render(struct job *base)
 	struct request_job *job = container_of(base, struct request_job, job);
 	struct error error = ERROR_NULL;
 
-	request_drop_items(job);
+	request_release_items(job);
 	if (job->result.code != 0 || job->row.memory == NULL)
 		return;
 	/* Without memory for it the change stands, and the answer is empty. */

@@ -41,8 +41,10 @@ void warn(struct request_job *job, size_t index, const char *finding, const char
 #define ITEM_POINTER_MAX 96
 void item_pointer(const struct request_job *job, size_t index, char pointer[ITEM_POINTER_MAX]);
 bool request_is_refused(const struct request_job *job);
-/* Frees documents and resources, not the items: on the pool, since there may be very many. */
+/* Frees documents and resources, not the items. */
 void request_drop_items(struct request_job *job);
+/* The same on the pool, where it is due since there may be very many; gives their memory back to the system. */
+void request_release_items(struct request_job *job);
 /* The whole request fails for a reason of ours. */
 void request_fail(struct request_job *job, const struct error *error);
 

@@ -19,6 +19,12 @@ int view_init(struct view *source, struct store_reader *reader, const char *labe
 	return selector_from_labels(labels_json, &source->labels, err);
 }
 
+int view_init_canonical(struct view *source, struct store_reader *reader, const char *labels, struct error *err)
+{
+	*source = (struct view){.reader = reader, .labels = strdup(labels), .error = ERROR_NULL};
+	return source->labels != NULL ? 0 : error_nomem(err);
+}
+
 static struct view_object *object_free(struct view_object *object)
 {
 	store_row_deinit(&object->row);
@@ -71,6 +77,20 @@ static struct view_object *find_kept(const struct view *source, enum kind kind, 
 	return NULL;
 }
 
+/* Also from what stands in the store's place; a row of that is borrowed. */
+static int read_row(struct view *source, enum kind kind, const char *id, struct store_row *ret)
+{
+	const struct view_state *state = view_overlay_find(source->overlay, kind, id);
+
+	if (state == NULL)
+		return store_get(source->reader, kind, id, 0, ret, &source->error);
+	if (state->row.memory == NULL)
+		return E_NOT_FOUND;
+	*ret = state->row;
+	ret->memory = NULL;
+	return 0;
+}
+
 int view_find(struct view *source, enum kind kind, const char *id,
                         const struct view_object **ret)
 {
@@ -83,7 +103,7 @@ int view_find(struct view *source, enum kind kind, const char *id,
 	object = calloc(1, sizeof(*object));
 	if (object == NULL)
 		return fail(source, E_NOMEM);
-	r = store_get(source->reader, kind, id, 0, &object->row, &source->error);
+	r = read_row(source, kind, id, &object->row);
 	if (r == E_NOT_FOUND || (r == 0 && !is_held(source, &object->row))) {
 		source->error = ERROR_NULL;
 		return E_NOT_FOUND;
@@ -122,7 +142,7 @@ static void read_candidate(const ProtobufCMessage *body, const char *listener_id
 	}
 }
 
-static int on_row(const struct store_row *row, void *context)
+static int take_candidate(const struct store_row *row, void *context)
 {
 	struct walk *walk = context;
 	const struct object_view *object = &row->state.object;
@@ -140,6 +160,15 @@ static int on_row(const struct store_row *row, void *context)
 	return walk->result != 0;
 }
 
+static int on_row(const struct store_row *row, void *context)
+{
+	const struct walk *walk = context;
+
+	if (view_overlay_find(walk->source->overlay, row->state.object.kind, row->state.object.id) != NULL)
+		return 0;
+	return take_candidate(row, context);
+}
+
 int view_each(struct view *source, enum kind kind, struct bytes key, const char *listener_id,
                         int (*fn)(const struct view_candidate *candidate, void *context), void *context)
 {
@@ -152,7 +181,39 @@ int view_each(struct view *source, enum kind kind, struct bytes key, const char 
 		r = store_each_by_pattern(source->reader, name, on_row, &walk, &source->error);
 	else if (key.len > 0)
 		r = store_each_by_name(source->reader, name, on_row, &walk, &source->error);
+	if (r == 0 && walk.result == 0)
+		r = view_overlay_each(source->overlay, kind, name, take_candidate, &walk);
 	return r < 0 ? fail(source, r) : walk.result;
+}
+
+struct listener_walk {
+	struct view *source;
+	int (*fn)(const struct store_row *row, void *context);
+	void *context;
+};
+
+static int on_listener(const struct store_row *row, void *context)
+{
+	const struct listener_walk *walk = context;
+
+	if (!is_held(walk->source, row) || view_overlay_find(walk->source->overlay, KIND_LISTENER, row->state.object.id) != NULL)
+		return 0;
+	return walk->fn(row, walk->context);
+}
+
+int view_each_listener(struct view *source, int (*fn)(const struct store_row *row, void *context), void *context)
+{
+	struct listener_walk walk = {source, fn, context};
+	const struct view_overlay *overlay = source->overlay;
+	int r = store_each_listener(source->reader, on_listener, &walk, &source->error);
+
+	for (size_t i = 0; overlay != NULL && i < overlay->len && r == 0; i++) {
+		const struct view_state *state = &overlay->states[i];
+
+		if (state->kind == KIND_LISTENER && state->row.memory != NULL && is_held(source, &state->row))
+			r = fn(&state->row, context);
+	}
+	return r < 0 ? fail(source, r) : r;
 }
 
 /* As the agent ranks: routes that name the listener before those for all, then by rank. */

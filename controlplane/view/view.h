@@ -8,6 +8,7 @@
 #include "base/macros.h"
 #include "resolve/decide.h"
 #include "store/store.h"
+#include "view/overlay.h"
 
 #include <stdbool.h>
 
@@ -23,6 +24,7 @@ struct view_object {
 struct view {
 	struct store_reader *reader; /* inside a transaction */
 	char *labels;                /* of the agent, canonical; owned */
+	const struct view_overlay *overlay; /* set by the owner after view_init; NULL: the store as it is */
 	bool judges_client;          /* false: allow_clients are left out */
 	struct view_object *objects;
 	struct error error; /* of the store: no decision can be made */
@@ -31,6 +33,8 @@ struct view {
 /* labels_json: of the agent as the store keeps them, may be NULL. */
 int view_init(struct view *source, struct store_reader *reader, const char *labels_json,
                         bool judges_client, struct error *err) MUST_USE;
+/* The same for labels that are canonical already; the clients' addresses are not known. */
+int view_init_canonical(struct view *source, struct store_reader *reader, const char *labels, struct error *err) MUST_USE;
 void view_deinit(struct view *source);
 DEFINE_CLEANUP_VALUE(struct view, view_deinit);
 struct decide_source view_table(struct view *source);
@@ -51,4 +55,6 @@ struct view_candidate {
 /* Every candidate, in no order; fn stops it by other than 0, which is returned. */
 int view_each(struct view *source, enum kind kind, struct bytes key, const char *listener_id,
                         int (*fn)(const struct view_candidate *candidate, void *context), void *context) MUST_USE;
+/* Every listener that is held; fn as above. */
+int view_each_listener(struct view *source, int (*fn)(const struct store_row *row, void *context), void *context) MUST_USE;
 bool view_candidate_is_better(const struct view_candidate *a, const struct view_candidate *b);
