@@ -132,6 +132,18 @@ int file_create(const char *path, mode_t mode, struct bytes content, struct erro
 	return r == 0 ? sync_folder(path, err) : r;
 }
 
+int file_publish(const char *from, const char *to, struct error *err)
+{
+	CLEANUP(fd_close) int fd = open(from, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return fail("sync", from, err);
+	if (link(from, to) < 0)
+		return errno == EEXIST ? error_set(err, E_EXISTS, "%s is there already", to) : fail("create", to, err);
+	unlink(from);
+	return sync_folder(to, err);
+}
+
 int file_lock_dir(const char *dir, int *ret_fd, struct error *err)
 {
 	CLEANUP(fd_close) int fd = -1;

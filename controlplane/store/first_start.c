@@ -5,30 +5,38 @@
 #include "store/start.h"
 
 #include "crypto/crypto.h"
+#include "store/facets.h"
 #include "store/file.h"
 #include "store/sealing.h"
 #include "store/token.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define ADMIN_TOKEN_FILE "admin.token"
 
 static struct store_author author_now(const char *actor)
 {
 	return (struct store_author){.actor = actor, .request_id = "", .source = "", .now = (uint64_t)time(NULL)};
 }
 
-static int put_admin_token(struct store_writer *writer, struct error *err)
+static int put_admin_token(struct store_writer *writer, const char *id, struct error *err)
 {
 	CLEANUP(buf_deinit) struct buf text = BUF_NULL;
-	struct store_token token = {.id = "admin", .role = "admin", .created_by = "tlsplane", .create_time = (uint64_t)time(NULL)};
-	int code = token_make(token.role, &text, token.sha256, err);
+	struct store_token token = {.role = "admin", .created_by = "tlsplane", .create_time = (uint64_t)time(NULL)};
+	int code;
 
+	snprintf(token.id, sizeof(token.id), "%s", id);
+	code = token_make(token.role, &text, token.sha256, err);
 	if (code != 0)
 		return code;
 	buf_put_u8(&text, '\n');
 	if (text.failed)
 		return error_nomem(err);
-	code = file_write(writer->reader.store->dir, "admin.token", 0600, BYTES(text.data, text.len), err);
+	code = file_write(writer->reader.store->dir, ADMIN_TOKEN_FILE, 0600, BYTES(text.data, text.len), err);
 	return code == 0 ? store_put_token(writer, &token, err) : code;
 }
 
@@ -76,9 +84,11 @@ int first_start(struct store_writer *writer, const struct store_config *config, 
 	int code = sealing_adopt(writer, (uint64_t)time(NULL), err);
 
 	if (code == 0)
+		code = facets_begin(writer, err);
+	if (code == 0)
 		code = ca_create(writer, config, err);
 	if (code == 0)
-		code = put_admin_token(writer, err);
+		code = put_admin_token(writer, "admin", err);
 	return code == 0 ? write_presets(writer, err) : code;
 }
 
@@ -100,4 +110,34 @@ int later_start(struct store_writer *writer, const struct store_config *config, 
 	if (code == 0 && config->new_epoch)
 		code = begin_epoch(writer, err);
 	return code == 0 ? write_presets(writer, err) : code;
+}
+
+/* Has whoever restores put a token there that the backup knows? */
+static int find_standing_token(struct store_writer *writer, bool *ret, struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
+	CLEANUP(store_token_deinit) struct store_token token = {0};
+	char *path = file_path(writer->reader.store->dir, ADMIN_TOKEN_FILE);
+	uint8_t sha256[SHA256_LEN];
+	int code = path == NULL ? error_nomem(err) : file_read(path, &text, err);
+
+	free(path);
+	if (code == 0)
+		code = crypto_sha256(BYTES(text.data, text.len > 0 ? text.len - 1 : 0), sha256, err); /* without its line's end */
+	if (code == 0)
+		code = store_find_token(&writer->reader, sha256, &token, err);
+	*ret = code == 0;
+	return code == E_NOT_FOUND ? 0 : code;
+}
+
+int restored_start(struct store_writer *writer, struct error *err)
+{
+	char id[ID_MAX + 1];
+	bool known = false;
+	int code = find_standing_token(writer, &known, err);
+
+	if (code != 0 || known)
+		return code;
+	snprintf(id, sizeof(id), "restored-%" PRIu64, writer->head.revision.epoch);
+	return put_admin_token(writer, id, err);
 }

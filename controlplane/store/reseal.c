@@ -5,7 +5,10 @@
 #include "store/start.h"
 
 #include "base/log.h"
+#include "crypto/crypto.h"
 #include "model/selector.h"
+#include "store/receipt_seal.h"
+#include "store/store_access.h"
 #include "store/ticket_seal.h"
 
 #include <assert.h>
@@ -128,6 +131,48 @@ static int reseal_ticket(struct store_writer *writer, uint32_t id, int64_t *afte
 	return statement_run(database, STMT_TICKET_RESEAL, err, V_TEXT(selector), V_INT(number), V_BLOB(sealed.data, sealed.len));
 }
 
+/* Receipts ---------------------------------------------------------------------------------------------------------- */
+
+static int count_receipts(struct database *database, uint32_t id, uint64_t *ret, struct error *err)
+{
+	return count_rows(database, STMT_SEALED_RECEIPTS, id, ret, err);
+}
+
+/* One that can't be opened can answer nothing: the request would be done anew. */
+static int reseal_receipt(struct store_writer *writer, uint32_t id, int64_t *after, bool *ret_found, struct error *err)
+{
+	struct database *database = &writer->reader.database;
+	CLEANUP(statement_end) struct statement statement = {0};
+	CLEANUP(buf_deinit) struct buf aad = BUF_NULL, sealed = BUF_NULL;
+	uint8_t by[SEALED_BY_LEN], token[SHA256_LEN];
+	char key[STORE_RECEIPT_KEY_MAX + 1] = "";
+	int code;
+
+	sealed_by(id, by);
+	code = statement_start(&statement, database, STMT_SEALED_RECEIPT, err, V_BLOB(by, sizeof(by)));
+	if (code == 0)
+		code = statement_step(&statement, ret_found, err);
+	if (code != 0 || !*ret_found)
+		return code;
+	code = column_text(&statement, 1) == NULL ? error_nomem(err) : column_copy(&statement, 0, token, sizeof(token), err);
+	if (code != 0)
+		return code;
+	snprintf(key, sizeof(key), "%s", column_text(&statement, 1));
+	receipt_aad(token, key, &aad);
+	if (aad.failed)
+		return error_nomem(err);
+	code = store_seal_anew(writer->reader.store, BYTES(aad.data, aad.len), column_bytes(&statement, 2), &sealed, err);
+	statement_end(&statement);
+	if (code == E_CORRUPT) {
+		log_event(LOG_ERROR, "the receipt of a request can't be opened and is erased", LOG_STR("key", key));
+		return statement_run(database, STMT_RECEIPT_DELETE, err, V_BLOB(token, sizeof(token)), V_TEXT(key));
+	}
+	if (code != 0)
+		return code;
+	return statement_run(database, STMT_RECEIPT_RESEAL, err, V_BLOB(token, sizeof(token)), V_TEXT(key),
+	                     V_BLOB(sealed.data, sealed.len));
+}
+
 /* The CA's key ------------------------------------------------------------------------------------------------------ */
 
 static int load_ca_key(struct database *database, uint32_t id, struct buf *sealed, bool *ret_is_by, struct error *err)
@@ -170,6 +215,7 @@ static int reseal_ca_key(struct store_writer *writer, uint32_t id, int64_t *afte
 static const struct sealed_place places[] = {
 	{"objects", count_objects, reseal_object},
 	{"ticket keys", count_tickets, reseal_ticket},
+	{"receipts", count_receipts, reseal_receipt},
 	{"CA key", count_ca_key, reseal_ca_key},
 };
 

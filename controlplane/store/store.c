@@ -17,8 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DATABASE_NAME "store.db"
-
 static int make_directory(const char *dir, struct error *err)
 {
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
@@ -43,24 +41,7 @@ static int lock_directory(struct store *store, struct error *err)
 	return error_set(err, E_IO, "data directory %s: lock: %s", store->dir, strerror(errno));
 }
 
-static int start(struct store *store, const struct store_config *config, struct error *err)
-{
-	CLEANUP(store_writer_close) struct store_writer *writer = NULL;
-	bool empty = false;
-	int code = store_writer_open(store, &writer, err);
-
-	if (code == 0)
-		code = migrate(&writer->reader.database, &empty, err);
-	if (code == 0)
-		code = sealing_open(store, empty, err);
-	if (code == 0)
-		code = store_write_begin(writer, err);
-	if (code == 0)
-		code = empty ? first_start(writer, config, err) : later_start(writer, config, err);
-	return code == 0 ? store_write_commit(writer, err) : code;
-}
-
-int store_open(const struct store_config *config, struct store **ret, struct error *err)
+int store_make(const char *dir, const char *database, struct store **ret, struct error *err)
 {
 	CLEANUP(store_close) struct store *store = calloc(1, sizeof(*store));
 	int code;
@@ -68,21 +49,72 @@ int store_open(const struct store_config *config, struct store **ret, struct err
 	if (store == NULL)
 		return error_nomem(err);
 	store->lock_fd = -1;
-	store->dir = strdup(config->dir);
-	store->path = file_path(config->dir, DATABASE_NAME);
+	store->dir = strdup(dir);
+	store->path = file_path(dir, database);
 	if (store->dir == NULL || store->path == NULL)
 		return error_nomem(err);
 	code = make_directory(store->dir, err);
 	if (code == 0)
 		code = lock_directory(store, err);
 	if (code == 0)
-		code = file_touch(store->dir, DATABASE_NAME, 0600, err); /* SQLite would make it readable to others */
+		*ret = TAKE_PTR(store);
+	return code;
+}
+
+int store_start(struct store *store, const struct store_config *config, bool restored, struct error *err)
+{
+	CLEANUP(store_writer_close) struct store_writer *writer = NULL;
+	uint64_t left = 0;
+	bool empty = false;
+	int code = store_writer_open(store, &writer, err);
+
 	if (code == 0)
-		code = start(store, config, err);
+		code = migrate(&writer->reader.database, &empty, err);
+	if (code == 0 && empty && restored)
+		return error_set(err, E_CORRUPT, "it is not the backup of a store");
+	if (code == 0)
+		code = sealing_open(store, empty, err);
+	if (code == 0)
+		code = store_write_begin(writer, err);
+	if (code == 0)
+		code = empty ? first_start(writer, config, err) : later_start(writer, config, err);
+	if (code == 0 && restored)
+		code = restored_start(writer, err);
+	if (code == 0)
+		code = store_write_commit(writer, err);
 	if (code == 0)
 		code = sealing_save(store->sealing, err);
 	if (code == 0)
 		code = ca_write_file(store, err);
+	return code == 0 && restored ? store_clear_log(writer, true, &left, err) : code;
+}
+
+/* Else a start would find no store, and make one. */
+static int refuse_half_restored(const struct store *store, struct error *err)
+{
+	char *path = file_path(store->dir, STORE_RESTORE);
+	struct stat found;
+	int code = 0;
+
+	if (path == NULL)
+		return error_nomem(err);
+	if (lstat(path, &found) == 0)
+		code = error_set(err, E_CONFLICT, "a restore into %s was not finished: do it again, or remove %s", store->dir, path);
+	free(path);
+	return code;
+}
+
+int store_open(const struct store_config *config, struct store **ret, struct error *err)
+{
+	CLEANUP(store_close) struct store *store = NULL;
+	int code = store_make(config->dir, STORE_DATABASE, &store, err);
+
+	if (code == 0)
+		code = refuse_half_restored(store, err);
+	if (code == 0)
+		code = file_touch(store->dir, STORE_DATABASE, 0600, err); /* SQLite would make it readable to others */
+	if (code == 0)
+		code = store_start(store, config, false, err);
 	if (code == 0)
 		*ret = TAKE_PTR(store);
 	return code;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A library to preload: the process is killed just before its KILL_AT-th call (from 1) that changes a file, counted from the first time
  * that it creates a file whose path ends in KILL_FROM. With every number from 1 up, a test goes through all the moments at which a crash
- * makes a difference to what is on disk. */
+ * makes a difference to what is on disk. KILL_WRITES=0: writes don't count, only what orders or names them. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +18,7 @@
 #define EXPORTED __attribute__((visibility("default")))
 
 static long kill_at;
+static bool counts_writes = true;
 static const char *kill_from = "";
 static atomic_bool armed;
 static atomic_long calls;
@@ -26,6 +27,7 @@ __attribute__((constructor)) static void read_environment(void)
 {
 	const char *at = getenv("KILL_AT"), *from = getenv("KILL_FROM");
 
+	counts_writes = getenv("KILL_WRITES") == NULL || strcmp(getenv("KILL_WRITES"), "0") != 0;
 	kill_at = at != NULL ? atol(at) : 0;
 	kill_from = from != NULL ? from : "";
 }
@@ -79,14 +81,15 @@ EXPORTED ssize_t write(int fd, const void *data, size_t len)
 {
 	struct stat found;
 
-	if (fd > 2 && fstat(fd, &found) == 0 && S_ISREG(found.st_mode))
+	if (counts_writes && fd > 2 && fstat(fd, &found) == 0 && S_ISREG(found.st_mode))
 		count();
 	return (ssize_t)syscall(SYS_write, fd, data, len);
 }
 
 EXPORTED ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
 {
-	count();
+	if (counts_writes)
+		count();
 	return (ssize_t)syscall(SYS_pwrite64, fd, data, len, offset);
 }
 

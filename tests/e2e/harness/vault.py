@@ -36,6 +36,9 @@ def _sealed(database):
     for selector, name, sealed in database.execute("SELECT selector, name, sealed FROM ticket_key"):
         text = selector.encode()
         yield ("ticket", selector, name), b"tlsplane/ticket/v1\0" + struct.pack(">I", len(text)) + text + name, sealed
+    for token, key, sealed in database.execute("SELECT token, key, sealed FROM receipt WHERE sealed IS NOT NULL"):
+        text = key.encode()
+        yield ("receipt", key), b"tlsplane/receipt/v1\0" + token + struct.pack(">I", len(text)) + text, sealed
     meta = dict(database.execute("SELECT key, value FROM meta"))
     digest = Hash(SHA256())
     digest.update(meta["ca_cert"])
