@@ -15,8 +15,8 @@ int anchors_add_cert(X509_STORE *store, const ProtobufCBinaryData *der, X509 **r
 int anchors_add_crl(X509_STORE *store, const ProtobufCBinaryData *der, struct error *err) MUST_USE;
 int anchors_parse_crl(const ProtobufCBinaryData *der, X509_CRL **ret, struct error *err) MUST_USE; /* fit to be shared by threads */
 
-/* The system's CAs, read once for all profiles until the file changes. file NULL: Debian's. The stamp, never 0, is another whenever they may
- * be others. E_UNAVAILABLE: not readable, or no certificate in it. */
+/* The system's CAs, read once for all profiles until the file changes. file NULL: Debian's. The stamp, never 0, is another whenever they
+ * may be others. E_UNAVAILABLE: not readable, or no certificate in it. */
 int anchors_look_at_system(const char *file, uint64_t *ret_stamp, struct error *err) MUST_USE;
 int anchors_add_system(X509_STORE *store, const char *file, uint64_t *ret_stamp, struct error *err) MUST_USE;
 
