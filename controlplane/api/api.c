@@ -13,6 +13,7 @@
 #include "api/handlers.h"
 #include "api/idempotency.h"
 #include "api/poll.h"
+#include "api/served.h"
 #include "api/write.h"
 #include "base/log.h"
 
@@ -66,7 +67,7 @@ static int read_query(struct call *call)
 
 	for (size_t i = 0; i < count; i++) {
 		parameters[i].name = http_query_name(call->http, i);
-		parameters[i].value = http_query(call->http, parameters[i].name);
+		parameters[i].value = http_query_value(call->http, i);
 	}
 	return query_parse(parameters, count, call->route->query, &call->findings, &call->query, &call->error);
 }
@@ -282,6 +283,8 @@ void api_close(struct api *api, void (*on_closed)(void *owner), void *owner)
 		next = call->next;
 		if (call->wait != NULL)
 			write_cut_wait(call);
+		else if (served_is_asking(call))
+			served_cut(call);
 	}
 	poll_close(api);
 }
@@ -291,6 +294,6 @@ size_t api_count_waiting(const struct api *api)
 	size_t count = 0;
 
 	for (const struct call *call = api->calls; call != NULL; call = call->next)
-		count += call->wait != NULL || poll_is_waiting(call);
+		count += call->wait != NULL || served_is_asking(call) || poll_is_waiting(call);
 	return count;
 }

@@ -3,6 +3,7 @@
 #include "api/call.h"
 
 #include "api/idempotency.h"
+#include "api/served.h"
 #include "base/log.h"
 
 #include <ctype.h>
@@ -46,6 +47,7 @@ void call_free(struct call *call)
 	json_decref(call->document);
 	identity_deinit(&call->identity);
 	change_states_free(call->states);
+	served_free(call->served);
 	free(call->receipt);
 	replay_free(call->replay);
 	free(call);

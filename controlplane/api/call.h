@@ -80,6 +80,7 @@ struct call {
 	int status;                        /* of the answer held back while agents are waited for */
 	bool itemized;                     /* findings are of items: they carry their "index" */
 	struct publisher_wait *wait;
+	struct served *served; /* owned; wait=served: what is asked for then (served.h) */
 	uint64_t poll_seen;  /* the newest revision when its answer was read */
 	uint64_t poll_end;   /* uv_now at which a call that polls ends; 0: it has not waited yet */
 	uint64_t poll_until; /* the same while it waits; else 0 */

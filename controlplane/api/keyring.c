@@ -36,8 +36,9 @@ static json_t *render(const struct store_key *keys, size_t len, const char *trou
 
 	for (size_t i = 0; list != NULL && i < len; i++) {
 		const struct store_key *key = &keys[i];
-		json_t *item = json_pack("{s:I, s:o*, s:b, s:o*}", "id", (json_int_t)key->id, "created_at",
-		                         render_time(key->made), "is_sealing", key->is_sealing, "left", key->is_sealing ? NULL : json_integer((json_int_t)key->seals));
+		json_t *left_of = key->is_sealing ? NULL : json_integer((json_int_t)key->seals);
+		json_t *item = json_pack("{s:I, s:o*, s:b, s:o*}", "id", (json_int_t)key->id, "created_at", render_time(key->made),
+		                         "is_sealing", key->is_sealing, "left", left_of);
 
 		left += key->seals;
 		if (json_array_append_new(list, item) < 0) {
@@ -74,6 +75,7 @@ static void on_rotated(const struct change_rotated *result, void *context)
 {
 	struct call *call = context;
 
+	call->audited = result->code == 0 || result->code == E_CONFLICT;
 	if (result->code == 0) {
 		call_run(call, run_get, reply);
 		return;
@@ -87,6 +89,8 @@ void keyring_rotate(struct call *call)
 {
 	const struct change_caller caller = {call->actor, http_request_id(call->http), http_peer(call->http)};
 
-	if (change_rotate_keyring(call->api->config.changes, &caller, on_rotated, call, &call->error) != 0)
+	if (call->replay != NULL) /* begun before: how far it is */
+		call_run(call, run_get, reply);
+	else if (change_rotate_keyring(call->api->config.changes, &caller, call->receipt, on_rotated, call, &call->error) != 0)
 		call_reply_error(call);
 }

@@ -3,6 +3,7 @@
 #include "api/handlers.h"
 
 #include "api/call.h"
+#include "api/idempotency.h"
 #include "api/token_input.h"
 #include "api/write.h"
 #include "base/secret.h"
@@ -103,15 +104,14 @@ static struct making *making_free(struct making *making)
 }
 DEFINE_CLEANUP(struct making, making_free);
 
-static void reply_made(struct call *call, const struct store_token *token, struct bytes text)
+/* Steals document; NULL: out of memory. */
+static void reply_document(struct call *call, json_t *document, const char *id, struct bytes text)
 {
-	json_t *document = token_render(token, call_now());
-
 	if (json_object_set_new(document, "token", json_stringn((const char *)text.data, text.len)) < 0) {
 		json_decref(document);
 		document = NULL;
 	}
-	snprintf(call->location, sizeof(call->location), "/v1/tokens/%s", token->id);
+	snprintf(call->location, sizeof(call->location), "/v1/tokens/%s", id);
 	call_reply_json(call, 201, document);
 }
 
@@ -122,7 +122,8 @@ static void on_made(const struct error *error, void *context)
 
 	call->audited = error->code == 0 || error->code == E_CONFLICT;
 	if (error->code == 0) {
-		reply_made(call, &making->token, BYTES(making->text.data, making->text.len));
+		reply_document(call, token_render(&making->token, call_now()), making->token.id,
+		               BYTES(making->text.data, making->text.len));
 	} else {
 		call->error = *error;
 		call_reply_error(call);
@@ -154,6 +155,32 @@ static int prepare(struct making *making)
 	return r;
 }
 
+/* A token that was made before and has been revoked since is not made again. */
+static void run_again(struct call *call, struct store_reader *reader)
+{
+	const struct store_receipt *receipt = &call->replay->receipt;
+	CLEANUP(store_token_deinit) struct store_token token = {0};
+	int r = store_get_token(reader, receipt->id, &token, &call->error);
+
+	if (r == E_NOT_FOUND || receipt->secret == NULL)
+		error_set(&call->error, E_GONE, "this token was made before, and has been revoked since");
+	if (call->error.code == 0)
+		call->document = token_render(&token, call_now());
+}
+
+static void reply_again(struct call *call)
+{
+	const struct secret *text = call->replay->receipt.secret;
+
+	reply_document(call, TAKE_PTR(call->document), call->replay->receipt.id, BYTES(text->data, text->len));
+}
+
+static void make_again(struct call *call)
+{
+	json_decref(TAKE_PTR(call->document));
+	call_run(call, run_again, reply_again);
+}
+
 static void make(struct call *call)
 {
 	CLEANUP(making_free) struct making *making = calloc(1, sizeof(*making));
@@ -166,6 +193,10 @@ static void make(struct call *call)
 		return;
 	}
 	making->call = call;
+	if (call->replay != NULL) {
+		make_again(call);
+		return;
+	}
 	r = prepare(making);
 	if (r == 0)
 		r = change_create_token(call->api->config.changes, &caller, &making->token, call->receipt,

@@ -7,6 +7,7 @@
 
 #include "api/auth.h"
 #include "api/idempotency.h"
+#include "api/served.h"
 #include "api/visible.h"
 
 #include <stdio.h>
@@ -110,10 +111,14 @@ static void reply_not_acked(struct call *call, enum publisher_wait_state state, 
 static void on_waited(const struct publisher_waited *result, void *context)
 {
 	struct call *call = context;
-	json_t *document = TAKE_PTR(call->document);
-	json_t *wait;
+	json_t *document, *wait;
 
 	call->wait = NULL;
+	if (result->state == PUBLISHER_WAIT_ACKED && call->served != NULL) {
+		served_begin(call, result->agents);
+		return;
+	}
+	document = TAKE_PTR(call->document);
 	if (auth_check_again(call) < 0) {
 		json_decref(document);
 		call_reply_error(call);
@@ -154,7 +159,10 @@ static void wait_for_agents(struct call *call, const struct change_result *resul
 		reply_not_acked(call, PUBLISHER_WAIT_CLOSED, NULL);
 		return;
 	}
-	call->wait = publisher_wait_start(call->api->config.publisher, &wanted, on_waited, call);
+	if (call->query.served)
+		call->served = served_new(result, wanted.timeout_ms);
+	if (!call->query.served || call->served != NULL)
+		call->wait = publisher_wait_start(call->api->config.publisher, &wanted, on_waited, call);
 	if (call->wait == NULL) {
 		error_set(&call->error, E_NOMEM, "the change stands as revision %s, but waiting failed: out of memory",
 		          call->revision);

@@ -10,6 +10,7 @@
  *
  * A failure (full disk, a reader that stays long) is told, logged once, and tried again with back-off; changes go on meanwhile. */
 #include "change/engine.h"
+#include "change/receipt.h"
 
 #include "base/log.h"
 
@@ -207,6 +208,7 @@ void change_keyring_trouble(struct change_engine *engine, char trouble[CHANGE_TR
 struct rotate_job {
 	struct job job;
 	char actor[ID_MAX + 1], request_id[72], source[72];
+	struct change_receipt *receipt; /* owned, or NULL */
 	struct change_rotated result;
 	void (*done)(const struct change_rotated *result, void *context);
 	void *context;
@@ -216,12 +218,15 @@ static int rotate_run(struct job *base, struct store_writer *writer, struct erro
 {
 	struct rotate_job *job = container_of(base, struct rotate_job, job);
 	const struct store_author author = {job->actor, job->request_id, job->source, (uint64_t)time(NULL)};
+	struct receipt_facts facts = {.now = author.now, .changed = true};
 	int code = store_key_make(writer, &job->result.error);
 
-	if (code == 0)
-		return store_key_add(writer, &author, &job->result.id, err);
-	job->result.code = code;
-	return store_audit(writer, &author, "rotate keyring", error_name(code), err);
+	if (code != 0) {
+		job->result.code = code;
+		return store_audit(writer, &author, "rotate keyring", error_name(code), err);
+	}
+	code = store_key_add(writer, &author, &job->result.id, err);
+	return code == 0 && job->receipt != NULL ? receipt_write(writer, job->receipt, &facts, err) : code;
 }
 
 static void rotate_fail(struct job *base, const struct error *error)
@@ -239,12 +244,13 @@ static void rotate_finish(struct job *base)
 	struct rotate_job *job = container_of(base, struct rotate_job, job);
 
 	job->done(&job->result, job->context);
+	free(job->receipt);
 	free(job);
 }
 
 static const struct job_ops rotate_ops = {.run = rotate_run, .fail = rotate_fail, .finish = rotate_finish};
 
-int change_rotate_keyring(struct change_engine *engine, const struct change_caller *caller,
+int change_rotate_keyring(struct change_engine *engine, const struct change_caller *caller, const struct change_receipt *receipt,
                           void (*done)(const struct change_rotated *result, void *context), void *context, struct error *err)
 {
 	struct rotate_job *job = calloc(1, sizeof(*job));
@@ -254,6 +260,13 @@ int change_rotate_keyring(struct change_engine *engine, const struct change_call
 	job->job.ops = &rotate_ops;
 	job->done = done;
 	job->context = context;
+	if (receipt != NULL) {
+		job->receipt = change_receipt_new(receipt->token, receipt->key, receipt->request);
+		if (job->receipt == NULL) {
+			free(job);
+			return error_nomem(err);
+		}
+	}
 	snprintf(job->actor, sizeof(job->actor), "%s", caller->actor);
 	snprintf(job->request_id, sizeof(job->request_id), "%s", caller->request_id);
 	snprintf(job->source, sizeof(job->source), "%s", caller->source);
