@@ -7,17 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LIST(word, number, may) {"GET", "/v1/" word, QUERY_PAGE, may, 0, number, objects_list}
+#define LIST_QUERY(number) (QUERY_PAGE | QUERY_LIST | ((number) == KIND_SSL ? QUERY_SSLS : 0))
+#define LIST(word, number, may) {"GET", "/v1/" word, LIST_QUERY(number), may, 0, number, objects_list}
 #define GET(word, number, may) {"GET", "/v1/" word "/{id}", QUERY_NONE, may, 0, number, objects_get}
 #define DELETE(word, number, may) {"DELETE", "/v1/" word "/{id}", QUERY_WRITE, may, 0, number, objects_delete}
 #define PATCH(word, number, may) {"PATCH", "/v1/" word "/{id}", QUERY_WRITE, may, ROUTE_BODY_MAX, number, objects_patch}
 
 /* also: bits for both, who reads and who writes. */
 #define CONFIGURATION(word, number, also)                                                                              \
-	LIST(word, number, MAY_READ | (also)), GET(word, number, MAY_READ | (also)), PATCH(word, number, MAY_WRITE | (also)), \
-	    DELETE(word, number, MAY_WRITE | (also)),                                                                      \
-	    {"POST", "/v1/" word, QUERY_WRITE, MAY_WRITE | (also), ROUTE_BODY_MAX, number, objects_create},                \
-	    {"PUT", "/v1/" word "/{id}", QUERY_WRITE, MAY_WRITE | (also), ROUTE_BODY_MAX, number, objects_put}
+	LIST(word, number, MAY_READ | also), GET(word, number, MAY_READ | also), PATCH(word, number, MAY_WRITE | also), \
+	    DELETE(word, number, MAY_WRITE | also),                                                                      \
+	    {"POST", "/v1/" word, QUERY_WRITE, MAY_WRITE | also, ROUTE_BODY_MAX, number, objects_create},                \
+	    {"PUT", "/v1/" word "/{id}", QUERY_WRITE, MAY_WRITE | also, ROUTE_BODY_MAX, number, objects_put}
 
 static const struct route routes[] = {
     {"GET", "/healthz", QUERY_NONE, MAY_ANYBODY, 0, 0, health_live},
@@ -30,7 +31,7 @@ static const struct route routes[] = {
     CONFIGURATION("upstreams", KIND_UPSTREAM, 0),
     CONFIGURATION("routes", KIND_ROUTE, 0),
     CONFIGURATION("upstream_tls", KIND_UPSTREAM_TLS, 0),
-    {"GET", "/v1/agents", QUERY_PAGE, MAY_READ, 0, KIND_AGENT, agents_list},
+    {"GET", "/v1/agents", QUERY_PAGE | QUERY_LIST, MAY_READ, 0, KIND_AGENT, agents_list},
     {"GET", "/v1/agents/{id}", QUERY_NONE, MAY_READ, 0, KIND_AGENT, agents_get},
     PATCH("agents", KIND_AGENT, MAY_ADMIN),
     DELETE("agents", KIND_AGENT, MAY_ADMIN),

@@ -141,7 +141,8 @@ START_TEST(recognises_and_forgets)
 	ck_assert_int_eq(ask(text, "127.0.0.1:1", NULL), E_UNAUTHENTICATED);
 	ck_assert(!access_is_current(test_access, &identity));
 	ck_assert_str_eq(strstr(read_trail().text, "tester"),
-	                 "tester|create tokens/ci|ok;tester|create tokens/ci|conflict;tester|delete tokens/ci|ok;tester|delete tokens/ci|not-found;");
+	                 "tester|create tokens/ci|ok;tester|create tokens/ci|conflict;"
+	                 "tester|delete tokens/ci|ok;tester|delete tokens/ci|not-found;");
 	stop_access();
 }
 END_TEST

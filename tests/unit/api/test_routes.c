@@ -90,13 +90,21 @@ START_TEST(every_row_is_reachable)
 }
 END_TEST
 
-/* The document's operations, as "METHOD PATH" lines. Its layout is ours: paths indented by two, operations by four. */
+/* The document's operations, as "METHOD PATH" lines, without those of another layer. Its layout is ours: paths indented
+ * by two, operations by four. */
 struct operations {
 	char lines[128][80];
 	char roles[128][64]; /* "admin, editor"; "": none said */
 	bool seen[128];
 	size_t len;
 };
+
+/* Takes the roles of the operation that was read last. */
+static bool is_role_line(struct operations *operations, const char *path, const char *line)
+{
+	return operations->len > 0 && strncmp(path, "/apisix", 7) != 0 &&
+	       sscanf(line, "      x-roles: [%63[^]]]", operations->roles[operations->len - 1]) == 1;
+}
 
 static void read_operations(struct operations *operations)
 {
@@ -111,11 +119,11 @@ static void read_operations(struct operations *operations)
 			inside = strncmp(line, "paths:", 6) == 0;
 		else if (inside && strncmp(line, "  /", 3) == 0 && sscanf(line, "  %63[^: ]:", path) == 1)
 			continue;
-		else if (inside && operations->len > 0 && sscanf(line, "      x-roles: [%63[^]]]", operations->roles[operations->len - 1]) == 1)
+		else if (inside && is_role_line(operations, path, line))
 			continue;
 		else if (inside && strncmp(line, "     ", 5) != 0 && sscanf(line, "    %15[a-z]:", word) == 1)
 			for (size_t i = 0; i < ARRAY_LEN(methods); i++)
-				if (strcmp(word, methods[i]) == 0)
+				if (strcmp(word, methods[i]) == 0 && strncmp(path, "/apisix/", 8) != 0)
 					snprintf(operations->lines[operations->len++], 80, "%s %s", word, path);
 	}
 	fclose(file);
