@@ -249,5 +249,5 @@ void request_prepare(struct job *base)
 		job->request.feed->free(TAKE_PTR(job->request.feed));
 	base->refused = request_is_refused(job);
 	if (base->refused)
-		request_drop_items(job);
+		request_release_items(job);
 }
