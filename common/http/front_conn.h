@@ -6,10 +6,10 @@
  *   any --reset, cut, a deadline--> GONE
  *
  * HANDSHAKE has one absolute deadline, and so has the head of each request. OPEN: client -> [TLS] -> gate -> plain end,
- * plain end -> [TLS] -> client; of each at most one piece is under way, and its source is not read meanwhile. LINGERING waits for the FIN because closing a socket
- * with unread bytes resets it and takes what we sent last out of the client's hands. An end of TCP without close_notify
- * is a cut and ends the plain end at once; close_notify alone, or the FIN where there is no TLS, is passed on as a
- * half-close. */
+ * plain end -> [TLS] -> client; of each at most one piece is under way, and its source is not read meanwhile.
+ * LINGERING waits for the FIN because closing a socket with unread bytes resets it and takes what we sent last out of
+ * the client's hands. An end of TCP without close_notify is a cut and ends the plain end at once; close_notify alone, or
+ * the FIN where there is no TLS, is passed on as a half-close. */
 #pragma once
 
 #include "base/buf.h"

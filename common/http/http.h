@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libmicrohttpd inside a uv loop: plain HTTP on loopback and on a Unix socket, HTTPS (our own TLS in front) on any
- * address. A request is delivered whole (body bounded); the answer may come later, from the loop. MHD runs in external epoll mode, its epoll
- * descriptor watched by uv_poll; a request that waits is a suspended MHD connection. One loop owns a server and its
- * requests. The process ignores SIGPIPE. */
+ * address. A request is delivered whole (body bounded); the answer may come later, from the loop. MHD runs in external
+ * epoll mode, its epoll descriptor watched by uv_poll; a request that waits is a suspended MHD connection. One loop owns
+ * a server and its requests. The process ignores SIGPIPE. */
 #pragma once
 
 #include "base/buf.h"
@@ -46,8 +46,8 @@ struct http_config {
 	void (*on_drop)(struct http_request *request, void *owner);
 	/* Called with the whole request; answers now or later with http_reply, exactly once. */
 	void (*on_request)(struct http_request *request, void *owner);
-	/* The answer to something this module refuses itself (too large, bad path...): fills body and content type. Of what is
-	 * no request at all, method and path are made up. NULL: text. */
+	/* The answer to something this module refuses itself (too large, bad path...): fills body and content type. Of a target
+	 * that is refused the path is "", and of what is no request at all method and path are made up. NULL: text. */
 	void (*on_refusal)(const struct http_request *request, int status, const char *detail, struct buf *body,
 	                   const char **content_type, void *owner);
 	void *owner;
@@ -77,6 +77,7 @@ const char *http_query(const struct http_request *request, const char *name);
 #define HTTP_QUERY_MAX 32 /* parameters; more are refused */
 size_t http_query_count(const struct http_request *request);
 const char *http_query_name(const struct http_request *request, size_t index);
+const char *http_query_value(const struct http_request *request, size_t index);
 struct bytes http_body(const struct http_request *request);
 /* Gives the memory of its first len bytes back when that is much: they must not be read any more. While a request is
  * delivered and not answered another thread may read its body and call this. */

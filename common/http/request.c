@@ -119,7 +119,7 @@ const char *http_method(const struct http_request *request)
 
 const char *http_path(const struct http_request *request)
 {
-	return request->target.path;
+	return request->target.path != NULL ? request->target.path : "";
 }
 
 const char *http_path_segment(const struct http_request *request, size_t index)
@@ -151,6 +151,11 @@ size_t http_query_count(const struct http_request *request)
 const char *http_query_name(const struct http_request *request, size_t index)
 {
 	return index < request->target.parameters_len ? request->target.parameters[index].name : NULL;
+}
+
+const char *http_query_value(const struct http_request *request, size_t index)
+{
+	return index < request->target.parameters_len ? request->target.parameters[index].value : NULL;
 }
 
 struct bytes http_body(const struct http_request *request)
