@@ -17,6 +17,7 @@
 #include "proxy/proxy.h"
 #include "status/status.h"
 #include "sync/apply.h"
+#include "sync/checks.h"
 #include "sync/identity.h"
 #include "sync/link.h"
 #include "sync/reporter.h"
@@ -54,6 +55,7 @@ struct agent {
 	struct apply *apply;
 	struct ticket_keeper *tickets;
 	struct reporter reporter;
+	struct checks checks;
 	struct identity *identity;
 	struct link *link;
 	struct status *status;
@@ -152,6 +154,14 @@ static void before_ack(void *owner)
 	reporter_send_changes(&agent->reporter);
 }
 
+static int probe(const char *listener_id, const char *sni, enum proxy_probe_key key,
+                 void (*done)(const struct proxy_probed *result, void *context), void *context, void *owner, struct error *err)
+{
+	struct agent *agent = owner;
+
+	return proxy_probe(agent->proxy, listener_id, sni, key, done, context, err);
+}
+
 /* --- events of the link --- */
 
 static void on_greet(void *owner)
@@ -182,6 +192,8 @@ static void on_message(Tlsplane__MessageType type, const ProtobufCMessage *messa
 
 	if (type == TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS)
 		ticket_keeper_on_message(agent->tickets, (const Tlsplane__TicketKeys *)message);
+	else if (type == TLSPLANE__MESSAGE_TYPE__MESSAGE_SERVE_CHECK)
+		checks_on_message(&agent->checks, (const Tlsplane__ServeCheck *)message);
 	else
 		apply_on_message(agent->apply, type, message);
 }
@@ -191,6 +203,7 @@ static void on_disconnected(void *owner)
 	struct agent *agent = owner;
 
 	apply_on_disconnected(agent->apply);
+	checks_forget(&agent->checks);
 }
 
 /* --- start --- */
@@ -244,6 +257,7 @@ static int make_parts(struct agent *agent, struct error *err)
 		return r;
 	log_start(&agent->start);
 	start_reporter(agent);
+	agent->checks.ports = (struct checks_ports){probe, send_message, agent};
 	agent->upstream_events = (struct upstream_events){on_upstream_state, agent};
 	agent->context.loop = agent->config.loop;
 	agent->context.keyring = agent->keyring;

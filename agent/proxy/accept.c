@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "proxy/conn.h"
 #include "proxy/conn_log.h"
+#include "proxy/passes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -59,15 +60,22 @@ static void take_connection(struct acceptor *acceptor, int fd, const struct sock
 {
 	struct worker *worker = acceptor->worker;
 	struct point *point = acceptor->point;
-	int64_t limit = atomic_load_explicit(&point->max_connections, memory_order_relaxed);
+	int64_t limit = atomic_load_explicit(&point->max_connections, memory_order_relaxed), before;
+	union endpoint from;
 
-	int64_t before = atomic_fetch_add_explicit(&point->connections, 1, memory_order_relaxed);
+	memcpy(&from, peer, sizeof(from));
+	if (passes_take(worker->shared->passes, &from, uv_hrtime())) {
+		if (conn_start(worker, point, fd, peer, true) < 0)
+			close(fd);
+		return;
+	}
+	before = atomic_fetch_add_explicit(&point->connections, 1, memory_order_relaxed);
 
 	counters_add(&worker->counters, COUNT_ACCEPTED, 1);
 	point_count(&point->accepted);
 	if (before >= limit)
 		conn_log_limit(worker, point, LIMIT_CONNECTIONS, "");
-	else if (conn_start(worker, point, fd, peer) == 0)
+	else if (conn_start(worker, point, fd, peer, false) == 0)
 		return;
 	point_count(&point->refused);
 	atomic_fetch_sub_explicit(&point->connections, 1, memory_order_relaxed);

@@ -67,12 +67,14 @@ void conn_close(struct conn *conn)
 	conn_drop_upstream(conn);
 	drop_flows(conn);
 	hello_deinit(&conn->hello);
-	atomic_fetch_sub_explicit(&conn->point->connections, 1, memory_order_relaxed);
+	if (!conn->is_probe) {
+		atomic_fetch_sub_explicit(&conn->point->connections, 1, memory_order_relaxed);
+		counters_add(&worker->counters, COUNT_OPEN, -1);
+	}
 	conn->point = point_unref(conn->point);
 	worker_pass_over(worker, conn);
 	*(conn->prev != NULL ? &conn->prev->next : &worker->conns.first) = conn->next;
 	*(conn->next != NULL ? &conn->next->prev : &worker->conns.last) = conn->prev;
-	counters_add(&worker->counters, COUNT_OPEN, -1);
 	conn->next_closed = worker->closed;
 	worker->closed = conn;
 }
@@ -205,7 +207,8 @@ void conn_on_deadline(struct wheel_item *item)
 		return;
 	}
 	if (conn->state <= CONN_HANDSHAKE) {
-		counters_add(&conn->worker->counters, COUNT_HANDSHAKES_TIMED_OUT, 1);
+		if (!conn->is_probe)
+			counters_add(&conn->worker->counters, COUNT_HANDSHAKES_TIMED_OUT, 1);
 		conn_log_timeout(conn);
 	}
 	conn_close(conn);
@@ -220,7 +223,7 @@ struct conn *conn_run_again(struct conn *conn)
 	return next;
 }
 
-int conn_start(struct worker *worker, struct point *point, int fd, const struct sockaddr_storage *peer)
+int conn_start(struct worker *worker, struct point *point, int fd, const struct sockaddr_storage *peer, bool is_probe)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
 
@@ -228,6 +231,7 @@ int conn_start(struct worker *worker, struct point *point, int fd, const struct 
 		return E_NOMEM;
 	conn->state = CONN_WAIT_FIRST_BYTE;
 	conn->worker = worker;
+	conn->is_probe = is_probe;
 	conn->client.end = (struct end){.watch = {on_client_event}, .fd = fd, .writable = true};
 	conn->upstream.end.fd = -1;
 	conn->accepted_at = worker_now(worker);
@@ -241,7 +245,8 @@ int conn_start(struct worker *worker, struct point *point, int fd, const struct 
 	conn->prev = worker->conns.last;
 	*(worker->conns.last != NULL ? &worker->conns.last->next : &worker->conns.first) = conn;
 	worker->conns.last = conn;
-	counters_add(&worker->counters, COUNT_OPEN, 1);
+	if (!is_probe)
+		counters_add(&worker->counters, COUNT_OPEN, 1);
 	conn_set_deadline(conn, conn->accepted_at + atomic_load_explicit(&point->handshake_timeout_ms, memory_order_relaxed));
 	return 0;
 }

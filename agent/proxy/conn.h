@@ -72,6 +72,7 @@ struct conn {
 	uint64_t id;
 	struct side client, upstream; /* client.ssl: once the ClientHello is whole; NULL again with passthrough */
 	uint64_t accepted_at;
+	bool is_probe;          /* the agent's own (probe.h): counted nowhere, limited by nothing, and over with the handshake */
 	bool deadline_is_final; /* the chosen options' own has taken the listener's place */
 	bool is_again;          /* in worker->again */
 	bool is_name_counted;   /* limits_release is owed */
@@ -96,8 +97,8 @@ struct conn {
 	struct hello hello;
 };
 
-/* Takes fd over when it returns 0; references point, whose count of connections the caller has raised. */
-int conn_start(struct worker *worker, struct point *point, int fd, const struct sockaddr_storage *peer) MUST_USE;
+/* Takes fd over when it returns 0; references point, whose count of connections the caller has raised (not for a probe). */
+int conn_start(struct worker *worker, struct point *point, int fd, const struct sockaddr_storage *peer, bool is_probe) MUST_USE;
 void conn_on_deadline(struct wheel_item *item);
 struct conn *conn_run_again(struct conn *conn); /* returns the next of the list */
 void conns_close_all(struct worker *worker);

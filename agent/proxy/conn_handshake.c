@@ -33,7 +33,8 @@ void conn_end_handshake(struct conn *conn)
 	*(conn->handshake_prev != NULL ? &conn->handshake_prev->handshake_next : &list->first) = conn->handshake_next;
 	*(conn->handshake_next != NULL ? &conn->handshake_next->handshake_prev : &list->last) = conn->handshake_prev;
 	conn->worker->handshakes_len--;
-	atomic_fetch_sub_explicit(&conn->point->handshakes, 1, memory_order_relaxed);
+	if (!conn->is_probe)
+		atomic_fetch_sub_explicit(&conn->point->handshakes, 1, memory_order_relaxed);
 	if (conn->is_name_counted)
 		limits_release(conn->worker->shared->limits, conn->hello.limits.bucket);
 	conn->is_name_counted = false;
@@ -46,6 +47,10 @@ void conn_end_handshake(struct conn *conn)
 
 static void refuse_handshake(struct conn *conn, enum limit limit)
 {
+	if (conn->is_probe) {
+		conn_close(conn);
+		return;
+	}
 	counters_add(&conn->worker->counters, COUNT_REFUSED, 1);
 	point_count(&conn->point->refused);
 	conn_log_limit(conn->worker, conn->point, limit, "");
@@ -90,7 +95,7 @@ static bool take_name(struct conn *conn, SSL *ssl)
 	struct worker *worker = conn->worker;
 	enum limit limit;
 
-	if (limits->max_handshakes == 0 && limits->handshakes_per_second == 0)
+	if (conn->is_probe || (limits->max_handshakes == 0 && limits->handshakes_per_second == 0))
 		return true;
 	limit = limits_take(worker->shared->limits, limits->bucket, limits->max_handshakes, limits->handshakes_per_second,
 	                    worker_now_ns(worker));
@@ -141,6 +146,7 @@ static int make_ssl(struct conn *conn)
 	if (ssl == NULL || end_put_on(&conn->client.end, shared->bio_method, ssl) < 0)
 		return E_NOMEM;
 	hello_init(&conn->hello, &conn->worker->hello, conn->point->address, &client);
+	conn->hello.any_client = conn->is_probe;
 	conn->hook.decide = on_hello;
 	SSL_set_accept_state(ssl);
 	conn->client.end.tap = on_client_bytes;
@@ -149,7 +155,7 @@ static int make_ssl(struct conn *conn)
 
 static void start_handshake(struct conn *conn)
 {
-	enum limit limit = take_handshake(conn);
+	enum limit limit = conn->is_probe ? LIMIT_NONE : take_handshake(conn);
 
 	if (limit != LIMIT_NONE) {
 		refuse_handshake(conn, limit);
@@ -173,7 +179,7 @@ void conn_run_wait_first_byte(struct conn *conn)
 		return;
 	}
 	sender = ip_from_sockaddr(&conn->peer.any);
-	if (point_is_sender(conn->point, &sender))
+	if (!conn->is_probe && point_is_sender(conn->point, &sender))
 		conn_move(conn, CONN_PROXY_HEADER);
 	else
 		start_handshake(conn);
@@ -245,6 +251,11 @@ static void handshake_done(struct conn *conn)
 
 	seat_settle(&conn->hello.seat, conn->client.ssl, 0);
 	trust_take_off(conn->client.ssl);
+	if (conn->is_probe) {
+		conn_log_handshake(conn);
+		conn_close(conn);
+		return;
+	}
 	counters_add(counters, COUNT_HANDSHAKES_OK, 1);
 	point_count(&conn->point->handshakes_ok);
 	if (conn->hello.seat.ignored_ticket)
@@ -263,7 +274,7 @@ static void handshake_done(struct conn *conn)
 /* The bytes go on as they came; the SSL has said nothing. Of a hello in the form of SSL 2 they are not all here. */
 static void begin_passthrough(struct conn *conn)
 {
-	if (!conn->walk.whole) {
+	if (!conn->walk.whole || conn->is_probe) { /* behind it is nothing of ours to see */
 		conn_log_failure(conn, SSL_ERROR_SSL);
 		conn_close(conn);
 		return;

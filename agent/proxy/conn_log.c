@@ -18,6 +18,8 @@
 
 static bool may_tell(const struct conn *conn, enum log_level level)
 {
+	if (conn->is_probe && level != LOG_DEBUG)
+		return false;
 	return log_is_on(level) && (level == LOG_DEBUG || worker_may_log(conn->worker, WORKER_LINES_REST));
 }
 
@@ -163,7 +165,7 @@ static bool may_tell_failure(const struct conn *conn, enum counter counter)
 {
 	enum log_level level = level_of(conn, counter);
 
-	if (level == LOG_DEBUG || counter != COUNT_FAILED_PROTOCOL)
+	if (level == LOG_DEBUG || conn->is_probe || counter != COUNT_FAILED_PROTOCOL)
 		return may_tell(conn, level);
 	return log_is_on(level) && worker_may_log(conn->worker, WORKER_LINES_BROKEN_OFF);
 }
@@ -182,6 +184,8 @@ static void tell_with_certificate(const struct conn *conn, enum counter counter,
 
 static void count_failure(const struct conn *conn, enum counter counter)
 {
+	if (conn->is_probe)
+		return;
 	counters_add(&conn->worker->counters, COUNT_HANDSHAKES_FAILED, 1);
 	counters_add(&conn->worker->counters, counter, 1);
 	point_count(&conn->point->handshakes_failed);
@@ -220,7 +224,8 @@ void conn_log_timeout(const struct conn *conn)
 	    [CONN_HANDSHAKE] = "not finished in time",
 	};
 
-	point_count(&conn->point->handshakes_failed);
+	if (!conn->is_probe)
+		point_count(&conn->point->handshakes_failed);
 	if (may_tell_failure(conn, COUNT_FAILED_PROTOCOL))
 		TELL(conn, level_of(conn, COUNT_FAILED_PROTOCOL), "TLS handshake timeout", LOG_STR("reason", reasons[conn->state]));
 }

@@ -5,9 +5,8 @@
  * sockets with SO_REUSEADDR may be bound to one port as long as neither listens, and the second listen fails.) */
 #include "proxy/group.h"
 
-#include "base/options.h"
+#include "proxy/endpoint.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,42 +17,13 @@
 #define BACKLOG 4096      /* the kernel caps it at net.core.somaxconn */
 #define KEEPALIVE_IDLE 60 /* seconds until a silent client is asked whether it is still there */
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-static int parse_address(const char *text, union address *address, socklen_t *ret_len, struct error *err)
-{
-	char host[256];
-	uint16_t port;
-	int r = options_parse_host_port(text, host, &port, err);
-
-	if (r < 0)
-		return r;
-	memset(address, 0, sizeof(*address));
-	if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
-		address->v4.sin_family = AF_INET;
-		address->v4.sin_port = htons(port);
-		*ret_len = sizeof(address->v4);
-		return 0;
-	}
-	if (inet_pton(AF_INET6, host, &address->v6.sin6_addr) != 1)
-		return error_set(err, E_INVALID, "%s: not an IP address", text);
-	address->v6.sin6_family = AF_INET6;
-	address->v6.sin6_port = htons(port);
-	*ret_len = sizeof(address->v6);
-	return 0;
-}
-
 static int set_flag(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof(value));
 }
 
 /* Accepted sockets inherit NODELAY and keep-alive, which saves the calls per connection. "::" serves IPv4 as well. */
-static int set_options(int fd, const union address *address)
+static int set_options(int fd, const union endpoint *address)
 {
 	bool dual = address->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
 
@@ -63,7 +33,7 @@ static int set_options(int fd, const union address *address)
 	       set_flag(fd, SOL_SOCKET, SO_KEEPALIVE, 1) | set_flag(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE);
 }
 
-static int open_one(const union address *address, socklen_t len, bool first)
+static int open_one(const union endpoint *address, socklen_t len, bool first)
 {
 	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), saved;
 
@@ -96,9 +66,9 @@ static int code_of(int error_number)
 
 int group_open(const char *address, unsigned count, int *fds, struct error *err)
 {
-	union address parsed;
+	union endpoint parsed;
 	socklen_t len = 0;
-	int r = parse_address(address, &parsed, &len, err);
+	int r = endpoint_parse(address, &parsed, &len, err);
 
 	if (r < 0)
 		return r;

@@ -292,7 +292,7 @@ static int act(struct hello *hello, const struct source *source, const struct de
 static int decide_at(struct hello *hello, const struct root *root, SSL *ssl, int *alert)
 {
 	struct hello_context *context = hello->context;
-	struct decide_input input = {.name = BYTES(hello->name, strlen(hello->name)), .client = hello->client};
+	struct decide_input input = {.name = BYTES(hello->name, strlen(hello->name)), .client = hello->client, .any_client = hello->any_client};
 	CLEANUP(source_deinit) struct source source = {.site = NULL};
 	struct decision decision;
 

@@ -65,6 +65,7 @@ struct hello {
 	struct hello_context *context;
 	const char *address; /* of the socket; borrowed */
 	struct ip client;    /* after PROXY protocol */
+	bool any_client;     /* whatever allow_clients say: set after hello_init */
 
 	bool decided;
 	uint64_t pinned_sni, pinned_alpn;

@@ -10,6 +10,7 @@
 #include "proxy/end.h"
 #include "proxy/limit.h"
 #include "proxy/listing.h"
+#include "proxy/probe.h"
 #include "proxy/root.h"
 #include "proxy/sockets.h"
 #include "proxy/worker.h"
@@ -35,6 +36,7 @@ struct proxy {
 	struct proxy_counters past; /* of workers that have ended */
 	struct agreed past_agreed;
 	struct listing *listings; /* asked for, not answered */
+	struct prober prober;
 	bool closing;
 	unsigned handles; /* of ours, not closed yet */
 	void (*on_closed)(void *owner);
@@ -45,6 +47,7 @@ struct proxy {
 /* All that needs no loop any more. */
 static void proxy_free(struct proxy *proxy)
 {
+	prober_deinit(&proxy->prober);
 	roots_free(proxy->roots);
 	limits_free(proxy->shared.limits);
 	failures_free(proxy->shared.hello.failures);
@@ -184,9 +187,12 @@ static int make_shared(struct proxy *proxy, struct error *err)
 		r = crypto_hash_key(&shared->hello.hash_key, err);
 	if (r == 0)
 		r = limits_new(&shared->limits, err);
+	if (r == 0)
+		r = prober_init(&proxy->prober, proxy->config.loop, err);
 	shared->workers = proxy->config.workers;
 	shared->origins = proxy->config.origins;
 	shared->news = &proxy->news;
+	shared->passes = proxy->prober.passes;
 	shared->hello.roots = proxy->roots;
 	shared->hello.sites = proxy->config.sites;
 	shared->hello.trusts = proxy->config.trusts;
@@ -298,6 +304,7 @@ void proxy_close(struct proxy *proxy, uint64_t grace_ms, void (*on_closed)(void 
 	assert(!proxy->closing);
 	proxy->closing = true;
 	proxy->on_closed = on_closed;
+	prober_close(&proxy->prober);
 	for (unsigned i = 0; i < proxy->workers_len; i++)
 		worker_stop(proxy->workers[i], grace_ms);
 }
@@ -327,6 +334,19 @@ void proxy_each_agreed(const struct proxy *proxy, void (*fn)(const struct proxy_
 bool proxy_listener_read(const struct proxy *proxy, const char *listener_id, struct proxy_listener_counters *ret)
 {
 	return proxy->sockets != NULL && sockets_read(proxy->sockets, listener_id, ret);
+}
+
+int proxy_probe(struct proxy *proxy, const char *listener_id, const char *sni, enum proxy_probe_key key,
+                void (*done)(const struct proxy_probed *result, void *context), void *context, struct error *err)
+{
+	const char *address;
+
+	if (proxy->closing)
+		return error_set(err, E_CLOSED, "the data plane is closing");
+	address = sockets_find_address(proxy->sockets, listener_id);
+	if (address == NULL)
+		return error_set(err, E_NOT_FOUND, "the listener has no bound socket");
+	return prober_start(&proxy->prober, address, sni, key, done, context, err);
 }
 
 void proxy_set_tickets(struct proxy *proxy, struct ticket_sets *sets)

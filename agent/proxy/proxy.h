@@ -73,6 +73,19 @@ struct proxy_agreed {
 #define PROXY_AGREED_MAX 256 /* combinations kept per worker; what comes after counts as {0, 0, 0} */
 void proxy_each_agreed(const struct proxy *proxy, void (*fn)(const struct proxy_agreed *agreed, void *context), void *context);
 
+/* Which leaf does a listener show? A real handshake of the agent with its own socket, left out of counters and limits, past PROXY headers and
+ * allow_clients. sni "": none. done comes once, from the main loop, never from inside the call; also when the proxy closes. E_NOT_FOUND: the
+ * listener has no bound socket; E_RATE: too many at once (PROXY_PROBES_MAX); E_CLOSED, E_NOMEM, E_IO, E_CRYPTO. */
+#define PROXY_PROBES_MAX 8
+enum proxy_probe_key { PROXY_PROBE_RSA, PROXY_PROBE_ECDSA, PROXY_PROBE_ED25519 }; /* what the client can verify */
+struct proxy_probed {
+	bool has_leaf;
+	uint8_t sha256[32]; /* of its DER */
+	char reason[160];   /* why there is none */
+};
+int proxy_probe(struct proxy *proxy, const char *listener_id, const char *sni, enum proxy_probe_key key,
+                void (*done)(const struct proxy_probed *result, void *context), void *context, struct error *err) MUST_USE;
+
 /* Per listener. False: it has no bound socket. */
 struct proxy_listener_counters {
 	int64_t connections; /* open */

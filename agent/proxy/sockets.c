@@ -333,6 +333,20 @@ void sockets_follow(struct sockets *sockets, const struct snapshot *snapshot)
 	sockets_go_on(sockets);
 }
 
+const char *sockets_find_address(const struct sockets *sockets, const char *listener_id)
+{
+	const struct spot *kept = NULL;
+
+	for (const struct spot *spot = sockets->spots; spot != NULL; spot = spot->next) {
+		if (spot->state != SPOT_BOUND || strcmp(spot->listener, listener_id) != 0)
+			continue;
+		if (spot->wanted)
+			return spot->address;
+		kept = spot;
+	}
+	return kept != NULL ? kept->address : NULL;
+}
+
 /* Before a moved listener is bound anew, its connections are those of the address that it keeps. */
 bool sockets_read(const struct sockets *sockets, const char *listener_id, struct proxy_listener_counters *ret)
 {

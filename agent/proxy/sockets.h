@@ -41,5 +41,7 @@ void sockets_follow(struct sockets *sockets, const struct snapshot *snapshot);
 /* Some worker has closed its last socket of a point: what waits for that goes on. */
 void sockets_on_news(struct sockets *sockets);
 
+/* Where a listener is to be reached now: at its own address, or at the one that it keeps until that is bound. NULL: nowhere. Borrowed. */
+const char *sockets_find_address(const struct sockets *sockets, const char *listener_id);
 /* Of a listener, all its addresses together. False: no bound socket. */
 bool sockets_read(const struct sockets *sockets, const char *listener_id, struct proxy_listener_counters *ret);

@@ -142,7 +142,7 @@ static void list_some(struct worker *worker)
 	bool wants = true;
 
 	for (unsigned i = 0; i < LISTED_PER_TURN && conn != NULL && wants; i++, conn = conn->prev)
-		wants = listing_part_add(part, conn);
+		wants = conn->is_probe || listing_part_add(part, conn);
 	worker->walks[WALK_LIST] = conn;
 	if (conn != NULL && wants)
 		return;

@@ -35,6 +35,7 @@ struct worker_shared {
 	unsigned workers;
 	struct limits *limits;
 	struct origin_cache *origins;
+	struct passes *passes;      /* of the agent's own probes */
 	struct hello_context hello; /* reader and tickets are filled in per worker */
 };
 

@@ -87,6 +87,7 @@ int announce_hello(const struct sender *sender, const struct snapshot *snapshot,
 	hello.crashed_epoch = crashed.epoch;
 	hello.crashed_revision = crashed.number;
 	hello.has_takes_ticket_keys = hello.takes_ticket_keys = true;
+	hello.has_takes_serve_checks = hello.takes_serve_checks = true;
 	hello.has_not_durable = hello.not_durable = not_durable;
 	return sender->send(TLSPLANE__MESSAGE_TYPE__MESSAGE_HELLO, &hello.base, sender->owner, err);
 }

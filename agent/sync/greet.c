@@ -243,7 +243,8 @@ void link_on_message(struct link *link, Tlsplane__MessageType type, const Protob
 		on_renew_reply(link, (const Tlsplane__RenewReply *)message);
 	} else if (type == TLSPLANE__MESSAGE_TYPE__MESSAGE_WELCOME && link->state == LINK_GREETING) {
 		on_welcome(link, (const Tlsplane__Welcome *)message);
-	} else if (type == TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS && link->state == LINK_OPEN) {
+	} else if ((type == TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS || type == TLSPLANE__MESSAGE_TYPE__MESSAGE_SERVE_CHECK) &&
+	           link->state == LINK_OPEN) {
 		link->config.events.on_message(type, message, link->config.events.owner);
 	} else if (is_configuration(type) && (link->state == LINK_OPEN || link->state == LINK_HELD)) {
 		link->config.events.on_message(type, message, link->config.events.owner);

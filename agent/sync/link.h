@@ -30,7 +30,7 @@ struct link_events {
 	void (*on_beat)(void *owner);
 	/* Welcome has come: messages may be sent. */
 	void (*on_connected)(void *owner);
-	/* An update, heartbeat or ticket key message; borrowed. */
+	/* An update, heartbeat, ticket key or serve check message; borrowed. */
 	void (*on_message)(Tlsplane__MessageType type, const ProtobufCMessage *message, void *owner);
 	/* After on_greet, once, when that connection has ended. */
 	void (*on_disconnected)(void *owner);

@@ -28,6 +28,8 @@ static const struct message_row {
     [TLSPLANE__MESSAGE_TYPE__MESSAGE_REPORT] = {"Report", &tlsplane__report__descriptor},
     [TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS] = {"TicketKeys", &tlsplane__ticket_keys__descriptor},
     [TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS_HELD] = {"TicketKeysHeld", &tlsplane__ticket_keys_held__descriptor},
+    [TLSPLANE__MESSAGE_TYPE__MESSAGE_SERVE_CHECK] = {"ServeCheck", &tlsplane__serve_check__descriptor},
+    [TLSPLANE__MESSAGE_TYPE__MESSAGE_SERVED] = {"Served", &tlsplane__served__descriptor},
 };
 
 /* NULL: no such type. */

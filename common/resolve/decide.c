@@ -115,7 +115,7 @@ static int choose_route(const struct decide_source *source, const struct decide_
 	route = decision->route.body;
 	if (route->mode == TLSPLANE__ROUTE_MODE__ROUTE_REJECT)
 		return refuse(decision, DECIDE_CAUSE_REJECTED, "route %s rejects", decision->route.id);
-	if (route->n_allow_clients > 0 && !cidr_has(route->allow_clients, route->n_allow_clients, &input->client))
+	if (!input->any_client && route->n_allow_clients > 0 && !cidr_has(route->allow_clients, route->n_allow_clients, &input->client))
 		return refuse(decision, DECIDE_CAUSE_ADDRESS, "the client is in none of the ranges of route %s",
 		              decision->route.id);
 	return GO_ON;

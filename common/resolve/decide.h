@@ -154,6 +154,7 @@ struct decide_input {
 	struct decide_listener listener;
 	struct bytes name; /* normalised (name_normalise_sni); empty: no SNI */
 	struct ip client;  /* after PROXY protocol; len 0: not known, which no allow_clients lets pass */
+	bool any_client;   /* all allow_clients let pass */
 };
 
 /* 0 with *ret, whatever the outcome; else there is none: E_NOMEM, or the source's own code. */
