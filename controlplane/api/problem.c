@@ -59,8 +59,7 @@ struct problem problem_from_status(int status, const char *detail)
 	return (struct problem){.status = status, .name = "refused", .title = "Refused", .detail = detail};
 }
 
-/* A text that was cut inside a character is no UTF-8: then all beyond ASCII goes. */
-static json_t *render_text(const char *text)
+json_t *problem_render_text(const char *text)
 {
 	char plain[1024];
 	json_t *string = json_string(text);
@@ -90,8 +89,8 @@ static json_int_t read_index(const char *pointer)
 
 static json_t *render_finding(const struct finding *finding, bool itemized)
 {
-	json_t *document = json_pack("{s:s, s:o, s:o}", "code", finding->code, "pointer", render_text(finding->pointer),
-	                             "detail", render_text(finding->detail));
+	json_t *document = json_pack("{s:s, s:o, s:o}", "code", finding->code, "pointer", problem_render_text(finding->pointer),
+	                             "detail", problem_render_text(finding->detail));
 	json_int_t index = itemized ? read_index(finding->pointer) : -1;
 
 	if (index >= 0 && document != NULL && json_object_set_new(document, "index", json_integer(index)) < 0)
@@ -143,7 +142,7 @@ static json_t *render_head(const struct problem *problem, const char *request_id
 	snprintf(type, sizeof(type), "urn:tlsplane:error:%s", problem->name);
 	snprintf(instance, sizeof(instance), "urn:tlsplane:request:%s", request_id != NULL ? request_id : "");
 	return json_pack("{s:s, s:s, s:i, s:o*, s:s*}", "type", type, "title", problem->title, "status", problem->status,
-	                 "detail", problem->detail != NULL ? render_text(problem->detail) : NULL, "instance",
+	                 "detail", problem->detail != NULL ? problem_render_text(problem->detail) : NULL, "instance",
 	                 request_id != NULL ? instance : NULL);
 }
 

@@ -28,6 +28,8 @@ struct problem problem_from_status(int status, const char *detail);
 
 /* request_id NULL: none (the header has it). New reference, or NULL without memory. */
 json_t *problem_render(const struct problem *problem, const char *request_id);
+/* A text that was cut inside a character is no UTF-8: then all beyond ASCII goes. */
+json_t *problem_render_text(const char *text);
 /* {"code", "pointer", "detail"} of each finding of that severity; itemized: and "index", the number of the item that the
  * pointer leads into ("/3/...", "/put/3/..."). New reference, or NULL. */
 json_t *problem_render_findings(const struct findings *findings, enum finding_severity severity, bool itemized);

@@ -158,11 +158,12 @@ def test_tests_of_the_features(tree, row, is_found):
 
 def test_routes_are_compared(tree):
     (tree / "controlplane/api/routes.c").write_text(ROUTES)
-    (tree / "schema/openapi.yaml").write_text(OPENAPI)
-    assert openapi.served(tree) == {("GET", "/healthz"), ("GET", "/v1/ssls"), ("PUT", "/v1/ssls/{id}")}
+    (tree / "controlplane/apisix/routes.c").write_text('static const struct route routes[] = {\n\t{"HEAD", "/other", 0},\n};\n')
+    (tree / "schema/openapi.yaml").write_text(OPENAPI + "  /other: {head: {}}\n")
+    assert openapi.served(tree) == {("GET", "/healthz"), ("GET", "/v1/ssls"), ("PUT", "/v1/ssls/{id}"), ("HEAD", "/other")}
     assert list(openapi.check_routes(tree)) == []
     (tree / "schema/openapi.yaml").write_text(OPENAPI.replace("/healthz", "/health"))
-    assert len(list(openapi.check_routes(tree))) == 2
+    assert len(list(openapi.check_routes(tree))) == 3
 
 
 def test_the_openapi_linter_can_fail(tree):
