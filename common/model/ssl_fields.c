@@ -191,6 +191,52 @@ static json_t *write_ssl_protocols(struct field_output *out, const struct field 
 	return versions;
 }
 
+/* spelled ------------------------------------------------------------------------------------------------------------
+ *
+ * What an object means does not depend on it. APISIX's API answers a default if it was sent and else leaves it out. */
+
+static const char *const spelled_names[] = {"status", "type"}; /* bit 0, bit 1 */
+
+static void read_spelled_name(struct field_input *in, json_t *value, Tlsplane__Ssl *ssl)
+{
+	const char *text = field_text(in, value);
+
+	for (size_t i = 0; text != NULL && i < ARRAY_LEN(spelled_names); i++) {
+		if (strcmp(text, spelled_names[i]) == 0) {
+			ssl->spelled |= 1u << i;
+			return;
+		}
+	}
+	if (text != NULL)
+		field_error(in, "invalid-value", "must be \"status\" or \"type\"");
+}
+
+static void read_spelled(struct field_input *in, const struct field *field, json_t *value, void *target)
+{
+	Tlsplane__Ssl *ssl = target;
+
+	if (!field_is_array(in, value, 0, ARRAY_LEN(spelled_names)))
+		return;
+	for (size_t i = 0; i < json_array_size(value); i++) {
+		size_t mark = field_enter_index(in, i);
+
+		read_spelled_name(in, json_array_get(value, i), ssl);
+		field_leave(in, mark);
+	}
+	ssl->has_spelled = ssl->spelled != 0;
+}
+
+static json_t *write_spelled(struct field_output *out, const struct field *field, const void *source)
+{
+	const Tlsplane__Ssl *ssl = source;
+	json_t *names = ssl->spelled == 0 ? NULL : output_json(out, json_array());
+
+	for (size_t i = 0; i < ARRAY_LEN(spelled_names) && names != NULL; i++)
+		if (ssl->spelled & 1u << i)
+			output_append(out, names, output_text(out, spelled_names[i]));
+	return names;
+}
+
 /* x509 ---------------------------------------------------------------------------------------------------------------
  */
 
@@ -277,6 +323,7 @@ static const struct field ssl_rows[] = {
 	{"ssl_protocols", read_ssl_protocols, write_ssl_protocols},
 	{"tls_options", field_read_ref, field_write_text, FIELD_TEXT(Tlsplane__Ssl, tls_options), .kind = KIND_TLS_OPTIONS},
 	{"priority", field_read_i32, field_write_i32, FIELD_OPTIONAL(Tlsplane__Ssl, priority), .min = INT32_MIN, .max = INT32_MAX},
+	{"spelled", read_spelled, write_spelled},
 	{"x509", NULL, write_x509, .flags = FIELD_SERVER},
 	{"x509_more", NULL, write_x509_more, .flags = FIELD_SERVER},
 	FIELD_ADVICE("certFile", NO_FILES("cert")),
