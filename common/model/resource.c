@@ -4,6 +4,7 @@
 
 #include "model/body.h"
 #include "model/common_fields.h"
+#include "model/facet.h"
 #include "model/fields.h"
 
 #include <stdlib.h>
@@ -72,6 +73,7 @@ struct resource *resource_free(struct resource *resource)
 	free(resource->pairs);
 	free(resource->refs);
 	secret_free(resource->secret);
+	free(resource->facets);
 	free(resource->body);
 	free(resource->desc);
 	free(resource->labels);
@@ -130,10 +132,23 @@ static int encode_body(const ProtobufCMessage *body, struct resource *resource, 
 	return 0;
 }
 
+static int take_facets(struct field_input *in, const Tlsplane__Ssl *ssl)
+{
+	struct resource *resource = in->resource;
+	CLEANUP(buf_deinit) struct buf facets = BUF_NULL;
+	int r = facets_of_parts(resource->labels, ssl, in->lists, &facets, in->err);
+
+	if (r < 0)
+		return r;
+	resource->facets = (uint8_t *)buf_take(&facets, &resource->facets_len);
+	return resource->facets != NULL ? 0 : error_nomem(in->err);
+}
+
 static int read_document(struct field_input *in, const struct resource_kind *kind, json_t *document,
                          ProtobufCMessage *body)
 {
 	const struct field_table *tables[TABLES_MAX + 1];
+	int r;
 
 	kind_tables(kind, tables);
 	fields_read(in, kind->own, document, body);
@@ -154,7 +169,8 @@ static int read_document(struct field_input *in, const struct resource_kind *kin
 		return error_nomem(in->err);
 	if (in->findings->errors > 0)
 		return error_set(in->err, E_INVALID, "%s: %zu errors", kind_find(kind->kind)->noun, in->findings->errors);
-	return kind->has_body ? encode_body(body, in->resource, in->err) : 0;
+	r = kind->has_body ? encode_body(body, in->resource, in->err) : 0;
+	return r == 0 ? take_facets(in, kind->kind == KIND_SSL ? (const Tlsplane__Ssl *)body : NULL) : r;
 }
 
 static int resource_parse_as(enum kind number, const char *id, json_t *document, const struct resource_limits *limits,

@@ -49,6 +49,8 @@ struct resource {
 	char **names;                /* SSL objects: normalised snis; routes: normalised patterns */
 	size_t names_len;
 	unsigned client_bits;        /* TLS options: what client_auth asks (client_mode.h) */
+	uint8_t *facets;             /* what lists find it by (facet.h); NULL when made by hand: then by its labels alone */
+	size_t facets_len;
 	char host[256];              /* listeners: canonical address */
 	uint16_t port;
 	uint32_t ttl;                /* join tokens: seconds */

@@ -2,7 +2,11 @@
 /* One more row than asked for is read, to know whether there is a next page. */
 #include "api/list.h"
 
+#include "api/filter.h"
 #include "api/visible.h"
+#include "store/store_history.h"
+
+#define LIST_RETRY_SECONDS 5
 
 int list_begin(struct call *call, struct store_reader *reader, struct store_revision *ret_head)
 {
@@ -57,6 +61,36 @@ static int take_row(const struct store_row *row, void *context)
 	return 0;
 }
 
+/* By id, all of them. */
+static int list_all(struct list *list)
+{
+	struct call *call = list->call;
+
+	return store_list(list->reader, call->route->kind, list->cursor.after, list->cursor.revision.number,
+	                  visible_is_limited(call) ? LIST_LOOKS_MAX + 1 : call->query.limit + 1, take_row, list, list->err);
+}
+
+static int list_found(struct list *list)
+{
+	struct call *call = list->call;
+	struct filter filter;
+	int r = filter_make(&call->query, &filter, list->err);
+
+	if (r == 0)
+		r = filter_read_place(list->cursor.after, &filter.lister, list->err);
+	if (r < 0)
+		return r;
+	filter.lister.kind = call->route->kind;
+	filter.lister.revision = list->cursor.revision.number;
+	filter.lister.looks = LIST_LOOKS_MAX;
+	r = store_find(list->reader, &filter.lister, take_row, list, list->err);
+	if (r == E_UNAVAILABLE)
+		call->retry_after = LIST_RETRY_SECONDS;
+	list->more = !filter.lister.ended;
+	filter_write_place(&filter.lister, list->cursor.after);
+	return r;
+}
+
 void list_objects(struct call *call, struct store_reader *reader,
                   json_t *(*render)(const struct store_row *row, struct list *list, struct error *err))
 {
@@ -74,10 +108,10 @@ void list_objects(struct call *call, struct store_reader *reader,
 
 	if (r == 0 && list.cursor.revision.number == 0)
 		list.cursor.revision = head.revision;
+	else if (r == 0)
+		r = store_check_kept(reader, list.cursor.revision.number, &call->error);
 	if (r == 0)
-		r = store_list(reader, call->route->kind, list.cursor.after, list.cursor.revision.number,
-		               visible_is_limited(call) ? LIST_LOOKS_MAX + 1 : call->query.limit + 1,
-		               take_row, &list, &call->error);
+		r = filter_is_needed(&call->query) ? list_found(&list) : list_all(&list);
 	if (r >= 0)
 		r = store_count(reader, call->route->kind, &total, &call->error);
 	if (r < 0) {
@@ -86,5 +120,6 @@ void list_objects(struct call *call, struct store_reader *reader,
 	}
 	if (list.more)
 		query_format_cursor(&list.cursor, next);
-	list_close_page(call, list.items, next, list.cursor.revision, visible_is_limited(call) ? NULL : &total);
+	list_close_page(call, list.items, next, list.cursor.revision,
+	                visible_is_limited(call) || filter_leaves_out(&call->query) ? NULL : &total);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A parameter is a row: name, who takes it, its parser. What no row knows is an error: a misspelt "stict=true" must not
  * pass. */
-#include "api/query.h"
+#include "api/query_rows.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -11,13 +11,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-
-struct parameter_row {
-	const char *name;
-	enum query_set takes;
-	/* NULL, or what is expected. */
-	const char *(*parse)(const char *value, struct query *query);
-};
 
 /* Decimal digits alone, behind *text; *text moves on. */
 static bool take_number(const char **text, uint64_t *ret)
@@ -57,7 +50,8 @@ static const char *parse_dry_run(const char *value, struct query *query)
 static const char *parse_wait(const char *value, struct query *query)
 {
 	query->wait = true;
-	return strcmp(value, "acked") == 0 ? NULL : "acked";
+	query->served = strcmp(value, "served") == 0;
+	return query->served || strcmp(value, "acked") == 0 ? NULL : "acked or served";
 }
 
 static const char *parse_timeout(const char *value, struct query *query)
@@ -221,7 +215,7 @@ static const char *parse_outcome(const char *value, struct query *query)
 }
 
 /* Unix seconds, or RFC 3339 in UTC. */
-static const char *parse_moment(const char *value, uint64_t *ret)
+const char *query_parse_moment(const char *value, uint64_t *ret)
 {
 	struct tm parts = {0};
 	const char *rest = value, *end;
@@ -237,12 +231,12 @@ static const char *parse_moment(const char *value, uint64_t *ret)
 
 static const char *parse_since(const char *value, struct query *query)
 {
-	return parse_moment(value, &query->audit.since);
+	return query_parse_moment(value, &query->audit.since);
 }
 
 static const char *parse_until(const char *value, struct query *query)
 {
-	return parse_moment(value, &query->audit.until);
+	return query_parse_moment(value, &query->audit.until);
 }
 
 static const char *parse_audit_limit(const char *value, struct query *query)
@@ -270,6 +264,10 @@ static const struct parameter_row *find_row(const char *name, enum query_set tak
 	for (size_t i = 0; i < ARRAY_LEN(parameter_rows); i++) {
 		if ((parameter_rows[i].takes & takes) && strcmp(parameter_rows[i].name, name) == 0)
 			return &parameter_rows[i];
+	}
+	for (size_t i = 0; i < query_filter_rows_len; i++) {
+		if ((query_filter_rows[i].takes & takes) && strcmp(query_filter_rows[i].name, name) == 0)
+			return &query_filter_rows[i];
 	}
 	return NULL;
 }
@@ -343,7 +341,7 @@ int query_parse(const struct query_parameter *parameters, size_t count, enum que
 		if (row == NULL)
 			findings_add(findings, FINDING_ERROR, "unknown-parameter", "", "query parameter \"%s\" is unknown here",
 			             name);
-		else if (is_repeated(parameters, i))
+		else if (!row->repeats && is_repeated(parameters, i))
 			findings_add(findings, FINDING_ERROR, "repeated-parameter", "", "query parameter \"%s\" is given twice",
 			             name);
 		else if (expected != NULL)

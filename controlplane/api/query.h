@@ -7,6 +7,7 @@
 #include "model/cidr.h"
 #include "model/findings.h"
 #include "model/object.h"
+#include "store/store_lists.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,8 @@ enum query_set {
 	QUERY_HISTORY = 16, /* actor, kind, id, after, wait: which revisions are listed */
 	QUERY_DIFF = 32, /* against */
 	QUERY_AUDIT = 64, /* after, limit, actor, outcome, since, until */
+	QUERY_LIST = 128, /* label, status */
+	QUERY_SSLS = 256, /* sni, type, expires_before, issuer, fingerprint, key_type, sort */
 	QUERY_RESOLVE = 4, /* agent, listener, sni, alpn, client_ip */
 };
 
@@ -62,6 +65,22 @@ struct query_audit {
 	uint32_t limit;         /* 0: not given */
 };
 
+#define QUERY_LABELS_MAX 8
+
+/* What a list shows, and in which order. Words are borrowed from the request; NULL: any. */
+struct query_filter {
+	const char *labels[QUERY_LABELS_MAX]; /* KEY or KEY=VALUE; all must hold */
+	size_t labels_len;
+	enum { QUERY_ANY_STATUS, QUERY_ENABLED, QUERY_DISABLED } status;
+	const char *sni, *type, *issuer;
+	uint64_t expires_before; /* unix seconds; 0: any */
+	bool has_fingerprint, has_key_type;
+	uint8_t fingerprint[32];
+	enum cert_key_type key_type;
+	uint32_t key_bits; /* 0: any */
+	enum store_order order;
+};
+
 #define QUERY_AUDIT_MAX 10000
 #define QUERY_AFTER_MAX 128
 
@@ -73,13 +92,15 @@ struct query_cursor {
 
 struct query {
 	bool strict, dry_run;
-	bool wait; /* wait=acked */
+	bool wait;   /* wait=acked, and what comes after it */
+	bool served; /* wait=served */
 	uint32_t timeout_seconds;
 	uint32_t limit;
 	struct query_cursor cursor;
 	struct query_handshake handshake;
 	struct query_history history;
 	struct query_audit audit;
+	struct query_filter filter;
 };
 
 struct query_parameter {

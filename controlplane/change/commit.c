@@ -33,12 +33,14 @@ static void take_jobs(struct change_engine *engine, struct batch **ret)
 		engine->queue.end = &engine->queue.first;
 }
 
-/* When something is due that no request asks for; 0: nothing is. With the mutex held. */
+/* When something is due that no request asks for. With the mutex held. */
 static uint64_t next_due(const struct change_engine *engine)
 {
-	uint64_t due = engine->statuses.count > 0 ? engine->statuses.due : 0;
+	uint64_t due = engine->upkeep.due;
 
-	if (engine->rotation.state != ROTATION_REST && (due == 0 || engine->rotation.due < due))
+	if (engine->statuses.count > 0 && engine->statuses.due < due)
+		due = engine->statuses.due;
+	if (engine->rotation.state != ROTATION_REST && engine->rotation.due < due)
 		due = engine->rotation.due;
 	return due;
 }
@@ -52,12 +54,9 @@ static bool wait_for_work(struct change_engine *engine, struct batch **ret_batch
 	while (engine->queue.first == NULL && !engine->stop) {
 		uint64_t now = uv_hrtime(), due = next_due(engine);
 
-		if (due != 0 && now >= due)
+		if (now >= due)
 			break;
-		if (due != 0)
-			(void)uv_cond_timedwait(&engine->cond, &engine->mutex, due - now);
-		else
-			uv_cond_wait(&engine->cond, &engine->mutex);
+		(void)uv_cond_timedwait(&engine->cond, &engine->mutex, due - now);
 	}
 	run = engine->queue.first != NULL || engine->statuses.count > 0 || !engine->stop;
 	take_jobs(engine, ret_batch);
@@ -167,6 +166,7 @@ void commit_thread(void *argument)
 			hand_back(engine, batch);
 		rotation_look(&engine->rotation, engine->writer);
 		rotation_turn(engine);
+		upkeep_turn(engine);
 	}
 	uv_mutex_lock(&engine->mutex);
 	engine->stopped = true;

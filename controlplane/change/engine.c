@@ -209,6 +209,7 @@ static void on_async(uv_async_t *async)
 		next = batch->next;
 		handle_batch(engine, batch);
 	}
+	upkeep_answer(engine);
 	if (stopped && !uv_is_closing((uv_handle_t *)async)) {
 		uv_thread_join(&engine->thread);
 		uv_close((uv_handle_t *)async, on_async_closed);

@@ -82,6 +82,19 @@ struct rotation {
 	char trouble[CHANGE_TROUBLE_MAX]; /* why it does not get on, for people; guarded by the engine's mutex */
 };
 
+/* upkeep.c: the states are drawn there. The writer thread's, but for what the mutex guards. */
+enum upkeep_state { UPKEEP_FILLING, UPKEEP_REST, UPKEEP_ASKING, UPKEEP_SWEEPING };
+
+struct upkeep {
+	enum upkeep_state state;
+	uint64_t due; /* uv_hrtime of the next turn */
+	bool failing;
+	uint64_t swept;  /* the floor that was last cut to */
+	uint64_t wanted; /* guarded: the floor that the loop is asked for; 0: it is not asked */
+	uint64_t floor;  /* guarded until answered: the one it allows */
+	bool answered;   /* guarded */
+};
+
 struct change_engine {
 	struct change_config config;
 	struct store_writer *writer; /* the writer thread's */
@@ -100,6 +113,7 @@ struct change_engine {
 	struct batch *committed, **committed_end;
 	struct status_queue statuses;
 	struct rotation rotation;
+	struct upkeep upkeep;
 	bool dry_run; /* one of more than CHANGE_DRY_ITEMS_MAX items is under way */
 	bool stop;    /* the writer ends when the queue is empty */
 	bool stopped; /* it has */
@@ -121,6 +135,10 @@ void commit_thread(void *engine);
 void rotation_look(struct rotation *rotation, const struct store_writer *writer);
 bool rotation_is_due(const struct rotation *rotation, uint64_t now);
 void rotation_turn(struct change_engine *engine);
+
+/* upkeep.c: on the writer thread, does what is due; on the loop, answers how far history may be cut. */
+void upkeep_turn(struct change_engine *engine);
+void upkeep_answer(struct change_engine *engine);
 
 /* status.c */
 int status_queue_init(struct status_queue *queue, struct error *err) MUST_USE;

@@ -283,9 +283,17 @@ int selector_table_each_match(const struct selector_table *table, const char *la
 	return rc;
 }
 
+static bool is_steady(const struct selector *selector, uint64_t since)
+{
+	return selector->steady_from > 0 && selector->steady_from <= since && since <= selector->steady_until;
+}
+
 uint64_t selector_steady_since(const struct selector *selector, uint64_t since)
 {
-	bool is_steady = selector->steady_from <= since && since <= selector->steady_until;
+	return is_steady(selector, since) ? selector->steady_from : since;
+}
 
-	return is_steady && selector->steady_from > 0 ? selector->steady_from : since;
+uint64_t selector_steady_until(const struct selector *selector, uint64_t since)
+{
+	return is_steady(selector, since) ? selector->steady_until : since;
 }

@@ -32,6 +32,7 @@ struct selector_table {
 	struct trie by_text;
 	struct trie buckets; /* by first condition: candidates for labels that have it */
 	struct store_revision head;
+	uint64_t floor; /* nothing from before this revision may be read from history */
 	struct selector **changed; /* by the last refresh */
 	size_t changed_len;
 };
@@ -57,3 +58,5 @@ int selector_table_each_match(const struct selector_table *table, const char *la
 /* The oldest revision at which the content was what it is at `since`: agents that differ only in revisions that did not
  * touch this selector share one delta. */
 uint64_t selector_steady_since(const struct selector *selector, uint64_t since);
+/* And the newest. */
+uint64_t selector_steady_until(const struct selector *selector, uint64_t since);

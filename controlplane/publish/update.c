@@ -20,11 +20,24 @@ struct update *update_free(struct update *update, struct selector_table *table)
 	return NULL;
 }
 
+uint64_t update_needs(const struct update *update)
+{
+	uint64_t needs = update->to.number;
+
+	for (size_t i = update->step; i < update->steps_len; i++) {
+		bool is_under_way = i == update->step && update->after != 0; /* the rest is read as of its end */
+
+		if (!is_under_way && update->steps[i].needs < needs)
+			needs = update->steps[i].needs;
+	}
+	return needs;
+}
+
 /* What one planned item adds to UPDATE_BEGIN and to the steps. */
 struct beginning {
 	Tlsplane__UpdateBegin message;
 	struct chunk_cache *cache;
-	uint64_t now;
+	uint64_t now, floor;
 	struct update *update;
 	char **drop, **reset; /* room for every item */
 };
@@ -34,21 +47,23 @@ static int add_step(struct beginning *beginning, struct holding_item *item, stru
 	struct update *update = beginning->update;
 	struct selector *selector = item->selector;
 	struct chunk_key key = {selector_steady_since(selector, item->since), selector->changed, 0};
+	uint64_t needs = selector_steady_until(selector, item->since);
 	struct chunk *first;
-	int rc = item->plan == HOLDING_DELTA ? chunk_cache_get(beginning->cache, selector, key, beginning->now, &first, err)
-	                                     : E_TOO_LARGE;
+	bool is_delta = item->plan == HOLDING_DELTA && needs >= beginning->floor; /* else history does not reach that far back */
+	int rc = is_delta ? chunk_cache_get(beginning->cache, selector, key, beginning->now, &first, err) : E_TOO_LARGE;
 
 	if (rc == 0) {
 		beginning->message.objects += first->puts;
 	} else if (rc == E_TOO_LARGE) {
 		item->plan = HOLDING_WHOLE;
 		key.from = CHUNK_WHOLE;
+		needs = update->to.number;
 		beginning->message.objects += selector->objects;
 		beginning->reset[beginning->message.n_reset++] = selector->text;
 	} else {
 		return rc;
 	}
-	update->steps[update->steps_len++] = (struct update_step){selector, key.from, key.to};
+	update->steps[update->steps_len++] = (struct update_step){selector, key.from, key.to, needs};
 	selector_ref(selector);
 	return 0;
 }
@@ -107,7 +122,7 @@ static int send_begin(struct beginning *beginning, struct holding *holding, stru
 int update_begin(struct holding *holding, struct selector_table *table, struct chunk_cache *cache,
                  struct channel *channel, uint64_t now, struct update **ret, struct error *err)
 {
-	struct beginning beginning = {.cache = cache, .now = now};
+	struct beginning beginning = {.cache = cache, .now = now, .floor = table->floor};
 	int rc = E_NOMEM;
 
 	beginning.update = calloc(1, sizeof(struct update) + holding->len * sizeof(struct update_step));

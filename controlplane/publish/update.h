@@ -13,6 +13,7 @@
 struct update_step {           /* one selector, whole or as a delta */
 	struct selector *selector; /* a reference */
 	uint64_t from, to;         /* as in chunk_key */
+	uint64_t needs;            /* its first chunk: history must be kept from this revision on */
 };
 
 struct update {
@@ -32,4 +33,6 @@ int update_begin(struct holding *holding, struct selector_table *table, struct c
 /* Sends the next payload. *ret_done: that was UPDATE_END. */
 int update_continue(struct update *update, struct chunk_cache *cache, struct channel *channel, uint64_t now,
                     bool *ret_done, struct error *err) MUST_USE;
+/* What is yet to be sent needs history from this revision on. */
+uint64_t update_needs(const struct update *update);
 struct update *update_free(struct update *update, struct selector_table *table); /* NULL allowed */

@@ -101,12 +101,22 @@ const struct statement_text statement_table[STMT_COUNT_] = {
                          "SELECT id, row_id, 0 FROM facet WHERE kind = ?1 AND name = ?2 AND value = ?5 AND id > ?6 ORDER BY 1, 2",
                          false},
     [STMT_FACET_RISING] = {"SELECT id, row_id, value FROM facet WHERE kind = ?1 AND name = ?2 AND (value, id) > (?3, ?4)"
-                           " AND value < ?5 ORDER BY value, id, row_id",
+                           " ORDER BY value, id, row_id",
                            false},
     [STMT_FACET_FALLING] = {"SELECT id, row_id, value FROM facet WHERE kind = ?1 AND name = ?2 AND (value, id) < (?3, ?4)"
-                            " AND value < ?5 ORDER BY value DESC, id DESC, row_id DESC",
+                            " ORDER BY value DESC, id DESC, row_id DESC",
                             false},
     [STMT_FACET_MISSING] = {"SELECT " ROW " FROM object WHERE row_id > ?1 AND facets IS NULL ORDER BY row_id LIMIT ?2", false},
+    [STMT_REVISION_YOUNG] = {"SELECT number FROM revision WHERE number > ?1 AND number <= ?3 AND time >= ?2"
+                             " ORDER BY number LIMIT 1",
+                             false},
+    [STMT_ENDED_FIRST] = {"SELECT " ROW ", facets FROM object WHERE to_rev > ?1 AND to_rev <= ?2 AND kind < ?3"
+                          " ORDER BY to_rev LIMIT 1",
+                          false},
+    [STMT_STATE_DELETE] = {"DELETE FROM object WHERE row_id = ?1", false},
+    [STMT_CHANGES_DELETE] = {"DELETE FROM change WHERE (revision, kind, id) IN"
+                             " (SELECT revision, kind, id FROM change WHERE revision <= ?1 ORDER BY revision, kind, id LIMIT ?2)",
+                             false},
     [STMT_FACET_FILL] = {"UPDATE object SET facets = ?2 WHERE row_id = ?1", false},
 
     [STMT_SELECTOR_GET] = {"SELECT digest, objects FROM selector WHERE selector = ?1", false},

@@ -12,6 +12,10 @@ int store_floor(struct store_reader *reader, uint64_t *ret, struct error *err) M
 /* E_GONE when the snapshot at `revision` is no longer complete. */
 int store_check_kept(struct store_reader *reader, uint64_t revision, struct error *err) MUST_USE;
 
+/* What the floor ought to be so that `revisions` are kept (0: all) and none that is older than `oldest`, unix seconds (0: any age). *ret 0:
+ * nothing is to be done. It looks a bounded way ahead for age: ask again when that is done. */
+int store_find_floor(struct store_reader *reader, uint64_t revisions, uint64_t oldest, uint64_t *ret, struct error *err) MUST_USE;
+
 /* The state at `revision`; 0 is before everything. *ret_exists false: there was none, *ret is untouched. */
 int store_get_state(struct store_reader *reader, enum kind kind, const char *id, uint64_t revision, struct store_row *ret,
                     bool *ret_exists, struct error *err) MUST_USE;

@@ -60,6 +60,13 @@ bool store_revision_has_changes(const struct store_writer *writer);
 size_t store_touched_count(const struct store_writer *writer);
 const char *store_touched(const struct store_writer *writer, size_t index);
 
+/* Cuts history (store_history.h): the floor rises to `floor`, and up to `max` rows of what is below go, in a transaction. *ret_done: all
+ * of it is gone. */
+int store_prune(struct store_writer *writer, uint64_t floor, size_t max, bool *ret_done, struct error *err) MUST_USE;
+/* Gives up to `max` states that an earlier release wrote what lists find them by (store_lists.h), in a transaction.
+ * *ret_done: all have it. */
+int store_fill_facets(struct store_writer *writer, size_t max, bool *ret_done, struct error *err) MUST_USE;
+
 int store_audit(struct store_writer *writer, const struct store_author *author, const char *action, const char *outcome,
                 struct error *err) MUST_USE; /* a refused write */
 /* Tokens and receipts (store_access.h). E_EXISTS: the id is taken. E_NOT_FOUND. Whoever loses a token loses its receipts. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Putting and deleting objects: the state before is closed, the new one begins, and what finds the object by name,
  * port, reference or selector follows. Only rows of this object and of its old and new selector are touched. */
+#include "store/facets.h"
 #include "store/sealing.h"
 
 #include <assert.h>
@@ -156,6 +157,18 @@ static int index_object(struct store_writer *writer, const struct resource *reso
 	return code == 0 && resource->enabled ? index_enabled(writer, resource, err) : code;
 }
 
+/* Of what was parsed they are known; what was made by hand has its labels' at least. */
+static int find_facets(const struct resource *resource, const struct store_row *row, struct buf *made, struct bytes *ret,
+                       struct error *err)
+{
+	int code = 0;
+
+	if (resource->facets == NULL)
+		code = facets_of_state(&row->state, made, err);
+	*ret = resource->facets != NULL ? BYTES(resource->facets, resource->facets_len) : BYTES(made->data, made->len);
+	return code;
+}
+
 /* Writes the row of a new state. */
 static int begin_state(struct store_writer *writer, const struct store_put *put, struct store_row *row,
                        struct error *err)
@@ -163,9 +176,13 @@ static int begin_state(struct store_writer *writer, const struct store_put *put,
 	const struct object_view *object = &row->state.object;
 	struct database *database = &writer->reader.database;
 	bool held = put->resource->enabled && kind_find(object->kind)->travels;
+	CLEANUP(buf_deinit) struct buf made = BUF_NULL;
+	struct bytes facets = BYTES_NULL;
 	struct digest digest = DIGEST_NULL;
 	int code = object_digest(object, &digest, err);
 
+	if (code == 0)
+		code = find_facets(put->resource, row, &made, &facets, err);
 	if (code == 0)
 		code = statement_run(
 			database, STMT_PUT_STATE, err, V_INT(object->kind), V_TEXT(object->id), V_BLOB(object->uid.bytes, UID_LEN),
@@ -173,10 +190,13 @@ static int begin_state(struct store_writer *writer, const struct store_put *put,
 			V_TEXT(object->selector), V_TEXT(row->state.labels), V_TEXT(row->state.desc),
 			V_BLOB(object->body.data, object->body.len),
 			row->sealed.len > 0 ? V_BLOB(row->sealed.data, row->sealed.len) : V_NULL, V_BLOB(digest.bytes, DIGEST_LEN),
-			V_INT(row->state.create_time), V_INT(row->state.update_time));
+			V_INT(row->state.create_time), V_INT(row->state.update_time), V_BLOB(facets.data, facets.len));
 	if (code != 0)
 		return code;
 	row->row_id = sqlite3_last_insert_rowid(database->handle);
+	code = facets_add(writer, row, facets, err);
+	if (code != 0)
+		return code;
 	if (held)
 		code = sums_change(writer, object->selector, &digest, true, err);
 	if (code == 0)

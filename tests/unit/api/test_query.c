@@ -150,7 +150,7 @@ START_TEST(refuses_all_else)
 		const char *name, *value;
 		enum query_set takes;
 	} bad[] = {{"strict", "yes", QUERY_WRITE},  {"strict", "", QUERY_WRITE},
-	           {"wait", "served", QUERY_WRITE}, {"timeout", "0", QUERY_WRITE},
+	           {"wait", "serve", QUERY_WRITE}, {"timeout", "0", QUERY_WRITE},
 	           {"timeout", "301", QUERY_WRITE}, {"timeout", "1s", QUERY_WRITE},
 	           {"timeout", "-1", QUERY_WRITE},  {"limit", "501", QUERY_PAGE},
 	           {"limit", "0", QUERY_PAGE},      {"limit", " 5", QUERY_PAGE},
