@@ -127,7 +127,8 @@ static void run(struct call *call, struct store_reader *reader)
 	CLEANUP(change_states_free) struct change_states *states = TAKE_PTR(call->states);
 	CLEANUP(moments_deinit) struct moments moments = {0};
 	CLEANUP(leaves_deinit) struct leaves leaves = {0};
-	const struct leaves_question question = {&moments.before, &moments.after, CHANGES_MAX, TIME_MS};
+	const struct leaves_question question = {
+	    .before = &moments.before, .after = &moments.after, .changes_max = CHANGES_MAX, .time_ms = TIME_MS};
 	int r = find_moments(states, reader, &moments, &call->error);
 
 	if (r == 0)

@@ -346,6 +346,7 @@ void session_on_hello(struct session *session, const ProtobufCMessage *message)
 		session_fail(session, &err);
 		return;
 	}
+	session->takes_checks = hello->has_takes_serve_checks && hello->takes_serve_checks;
 	session->takes_tickets = hello->has_takes_ticket_keys && hello->takes_ticket_keys;
 	session->agent->not_durable = hello->has_not_durable && hello->not_durable;
 	if (!session->agent->not_durable)

@@ -37,6 +37,9 @@ struct publisher {
 	struct session *sessions;            /* all, in no order */
 	struct session *ready, **ready_tail; /* those with something to send */
 	struct publisher_wait *waits;
+	struct publisher_serve *serves;
+	uint64_t next_check;  /* id of the next ServeCheck */
+	unsigned checks_sent; /* that are not answered */
 
 	uv_timer_t tick;
 	uv_idle_t pump;       /* active while `ready` is not empty */

@@ -11,6 +11,8 @@
 #include "crypto/crypto.h"
 #include "internal.h"
 #include "model/selector.h"
+#include "serve.h"
+#include "store/store_history.h"
 #include "wait.h"
 
 #include <assert.h>
@@ -63,7 +65,7 @@ void publisher_unpin(struct publisher *publisher)
 	assert(publisher->pins > 0);
 	if (--publisher->pins > 0)
 		return;
-	assert(publisher->closing && publisher->sessions == NULL && publisher->waits == NULL);
+	assert(publisher->closing && publisher->sessions == NULL && publisher->waits == NULL && publisher->serves == NULL);
 	unload(publisher);
 	free(publisher);
 	if (on_closed != NULL)
@@ -309,6 +311,8 @@ static int load(struct publisher *publisher, uint32_t ticket_period, struct erro
 	if (rc == 0)
 		rc = selector_table_refresh(&publisher->selectors, publisher->reader, err);
 	if (rc == 0)
+		rc = store_floor(publisher->reader, &publisher->selectors.floor, err);
+	if (rc == 0)
 		rc = tickets_init(publisher, ticket_period, err);
 	if (rc == 0)
 		rc = identity_load(publisher, err);
@@ -361,6 +365,7 @@ void publisher_close(struct publisher *publisher, void (*on_closed)(void *owner)
 	for (struct session *session = publisher->sessions; session != NULL; session = session->next)
 		session_close(session, &why);
 	wait_close_all(publisher);
+	serve_close_all(publisher);
 	while (publisher->agents.dirty != NULL)
 		save_agent(publisher, take_dirty(&publisher->agents), 0);
 	uv_close((uv_handle_t *)&publisher->tick, on_handle_closed);

@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/macros.h"
 #include "change/change.h"
+#include "channel.pb-c.h"
+#include "model/name.h"
 #include "store/store.h"
 
 #include <jansson.h>
@@ -64,12 +66,60 @@ struct publisher_waited {
 	json_t *agents;
 };
 
+/* wait=served: asks connected agents to shake hands with their own listeners (ServeCheck), a sample of what is to be seen when that is
+ * much; a few agents at a time over the fleet. Who is away is asked when it is back. */
+struct publisher_serve_question {
+	char listener[ID_MAX + 1];
+	char name[NAME_MAX_LEN + 4];  /* as it is told */
+	char sni[NAME_MAX_LEN + 1];   /* "": none */
+	Tlsplane__ServeKey key;
+	const char *key_type; /* static: as it is told */
+	bool has_from, has_to;
+	uint8_t from[32], to[32]; /* without `to`: anything but `from` */
+};
+
+struct publisher_serve_group {
+	char *labels; /* canonical, of the agents that it is asked of */
+	struct publisher_serve_question *questions;
+	size_t len;
+};
+
+#define PUBLISHER_SERVE_QUESTIONS_MAX 200 /* of one agent; evenly over its group's */
+
+struct publisher_serve_for {
+	struct publisher_serve_group *groups; /* as all below, handed over */
+	size_t groups_len;
+	json_t *agents; /* array of {id}: who is asked; others with these labels are not. Borrowed */
+	uint64_t timeout_ms;
+};
+
+void publisher_serve_for_deinit(struct publisher_serve_for *wanted);
+
+struct publisher_served {
+	enum publisher_wait_state state; /* ACKED: all is served; REFUSED: something is not; TIMEOUT, CLOSED */
+	/* As of publisher_waited. state: "served", "pending" (reason), "not-served" (names: what was seen instead), "unsupported" (an early
+	 * release). */
+	json_t *agents;
+	size_t asked;         /* the most questions that one agent was asked */
+	struct revision head; /* now */
+};
+
+struct publisher_serve;
+/* Takes wanted over, also when it returns NULL: without memory, or when the publisher is closing. */
+struct publisher_serve *publisher_serve_start(struct publisher *publisher, struct publisher_serve_for *wanted,
+                                              void (*done)(const struct publisher_served *result, void *context), void *context);
+/* done is not called any more. NULL allowed. */
+void publisher_serve_cancel(struct publisher_serve *serve);
+
 struct publisher_wait;
 /* NULL without memory, or when the publisher is closing. */
 struct publisher_wait *publisher_wait_start(struct publisher *publisher, const struct publisher_wait_for *wanted,
                                             void (*done)(const struct publisher_waited *result, void *context),
                                             void *context);
 void publisher_wait_cancel(struct publisher_wait *wait);
+
+/* History is to be cut below `floor`: returns how far it may be now (0: not at all), and begins no update from before that. */
+uint64_t publisher_prune(struct publisher *publisher, uint64_t floor);
 
 /* What is known now of one agent, for GET /v1/agents. New reference; NULL when nothing is known since start: then the
  * store's agent status serves, whose report is the text of the same object (connected false), or without memory. Times

@@ -67,6 +67,7 @@ static const struct message_rule {
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_HEARTBEAT, FOLLOWING | IN(DIVERGED), session_on_heartbeat},
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_REPORT, FOLLOWING | IN(DIVERGED), session_on_report},
 	{TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS_HELD, FOLLOWING, session_on_tickets_held},
+	{TLSPLANE__MESSAGE_TYPE__MESSAGE_SERVED, FOLLOWING, session_on_served},
 };
 
 void session_enter(struct session *session, enum session_state state)

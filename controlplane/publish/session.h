@@ -54,7 +54,7 @@ struct session {
 	struct revision refused;         /* BACKOFF: what it refused */
 	struct session_request *request; /* to the change engine, unanswered */
 
-	bool takes_tickets;                   /* as its Hello says */
+	bool takes_tickets, takes_checks;     /* as its Hello says */
 	bool owes_tickets;                    /* its ticket keys are to be sent */
 	uint64_t tickets_sent, tickets_held;  /* serials, on this connection */
 
@@ -109,6 +109,9 @@ void session_on_tickets_held(struct session *session, const ProtobufCMessage *me
 bool session_has_tickets(const struct session *session, const struct ticket_set *set);
 bool session_lags_in_tickets(const struct session *session); /* one of its sets is newer than what it was sent */
 void session_mark_lacking(const struct session *session);    /* its sets whose newest key its agent has not acknowledged */
+
+/* serve.c */
+void session_on_served(struct session *session, const ProtobufCMessage *message);
 
 /* enrol.c */
 void session_on_enroll(struct session *session, const ProtobufCMessage *message);

@@ -75,6 +75,7 @@ static int read_leaves(const struct view_object *object, struct leaf leaves[LEAF
 		if (pair->n_chain == 0)
 			continue;
 		snprintf(leaf->ssl, sizeof(leaf->ssl), "%s", object->row.state.object.id);
+		leaf->version = (struct revision){object->row.state.object.epoch, object->row.state.object.version};
 		r = crypto_sha256(BYTES(pair->chain[0].data, pair->chain[0].len), leaf->sha256, err);
 	}
 	return r;
@@ -112,7 +113,7 @@ static int look(struct view *view, const char *listener, const char *name, struc
 
 /* A group as it is at both. */
 struct pair_of_views {
-	struct view before, after;
+	struct view before, after, now;
 	bool is_before, is_after; /* it is there */
 	size_t group;
 };
@@ -143,9 +144,33 @@ static bool is_same(const struct leaf *a, const struct leaf *b)
 	return (a->ssl[0] != 0) == (b->ssl[0] != 0) && memcmp(a->sha256, b->sha256, sizeof(a->sha256)) == 0;
 }
 
+static int stop_at_first(const struct store_row *row, void *context)
+{
+	return 1;
+}
+
+/* One of the objects that differ lists the name, and the listener answers with none of them. */
+static void note_shadowed(struct comparison *comparison, const char *pattern, const struct leaf after[LEAF_SLOTS])
+{
+	const struct view_overlay *overlay = comparison->question->after;
+	struct leaves *result = comparison->result;
+
+	if (view_overlay_each(overlay, KIND_SSL, pattern, stop_at_first, NULL) == 0 || result->shadowed_len == LEAVES_SHADOWED_MAX)
+		return;
+	for (int slot = 0; slot < LEAF_SLOTS; slot++) {
+		if (after[slot].ssl[0] != 0 && view_overlay_find(overlay, KIND_SSL, after[slot].ssl) != NULL)
+			return;
+	}
+	for (size_t i = 0; i < result->shadowed_len; i++) {
+		if (strcmp(result->shadowed[i], pattern) == 0)
+			return;
+	}
+	snprintf(result->shadowed[result->shadowed_len++], sizeof(result->shadowed[0]), "%s", pattern);
+}
+
 static int compare_name(struct comparison *comparison, struct pair_of_views *views, const char *listener, const char *pattern)
 {
-	struct leaf before[LEAF_SLOTS], after[LEAF_SLOTS];
+	struct leaf before[LEAF_SLOTS], after[LEAF_SLOTS], now[LEAF_SLOTS];
 	struct leaf_change change = {.group = views->group};
 	char name[NAME_MAX_LEN + 1];
 	int r;
@@ -157,6 +182,10 @@ static int compare_name(struct comparison *comparison, struct pair_of_views *vie
 	r = look(views->is_before ? &views->before : NULL, listener, name, before, comparison->err);
 	if (r == 0)
 		r = look(views->is_after ? &views->after : NULL, listener, name, after, comparison->err);
+	if (r == 0 && comparison->question->is_past)
+		r = look(views->is_after ? &views->now : NULL, listener, name, now, comparison->err);
+	if (r == 0 && views->is_after)
+		note_shadowed(comparison, pattern, after);
 	snprintf(change.listener, sizeof(change.listener), "%s", listener);
 	snprintf(change.name, sizeof(change.name), "%s", pattern);
 	for (int slot = 0; slot < LEAF_SLOTS && r == 0; slot++) {
@@ -165,6 +194,10 @@ static int compare_name(struct comparison *comparison, struct pair_of_views *vie
 		change.slot = (enum leaf_slot)slot;
 		change.from = before[slot];
 		change.to = after[slot];
+		if (comparison->question->is_past) {
+			change.is_superseded = !is_same(&after[slot], &now[slot]);
+			change.now = now[slot];
+		}
 		r = keep_change(comparison, &change);
 	}
 	return r;
@@ -218,6 +251,8 @@ static int compare_group(struct comparison *comparison, const struct leaf_member
 		r = view_init_canonical(&views->before, comparison->reader, members->before, comparison->err);
 	if (r == 0 && views->is_after)
 		r = view_init_canonical(&views->after, comparison->reader, members->after, comparison->err);
+	if (r == 0 && views->is_after)
+		r = view_init_canonical(&views->now, comparison->reader, members->after, comparison->err);
 	views->before.overlay = comparison->question->before;
 	views->after.overlay = comparison->question->after;
 	if (r == 0)
@@ -283,6 +318,7 @@ static int compare_groups(struct comparison *comparison, const struct leaf_roll 
 			r = compare_group(comparison, &members, &views);
 		view_deinit(&views.before);
 		view_deinit(&views.after);
+		view_deinit(&views.now);
 	}
 	return r;
 }

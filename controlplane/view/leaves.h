@@ -23,6 +23,7 @@ enum leaf_slot { LEAF_RSA, LEAF_EC, LEAF_ED25519, LEAF_SLOTS };
 struct leaf {
 	char ssl[ID_MAX + 1]; /* "": none: refused, handed on, or only the generated certificate */
 	uint8_t sha256[32];
+	struct revision version; /* of the object */
 };
 
 struct leaf_change {
@@ -31,6 +32,8 @@ struct leaf_change {
 	char name[NAME_MAX_LEN + 4]; /* or pattern; "": none is sent */
 	enum leaf_slot slot;
 	struct leaf from, to;
+	bool is_superseded; /* is_past: what is there now is neither; `now` tells */
+	struct leaf now;
 };
 
 struct leaf_group {
@@ -39,16 +42,23 @@ struct leaf_group {
 	size_t agents_len;
 };
 
+#define LEAVES_SHADOWED_MAX 20
+
 struct leaves {
 	struct leaf_change *changes;
 	size_t changes_len, changes_cap;
 	struct leaf_group *groups; /* that hold something of what differs */
 	size_t groups_len;
+	/* Names of SSL objects of the later moment that some listener answers otherwise: another object ranks above, or a
+	 * route stands before. */
+	char shadowed[LEAVES_SHADOWED_MAX][NAME_MAX_LEN + 4];
+	size_t shadowed_len;
 	uint64_t omitted; /* changes not kept, and what was not looked at: (group, listener, name) */
 };
 
 struct leaves_question {
 	const struct view_overlay *before, *after; /* sorted; the same objects in both: those that differ */
+	bool is_past; /* the later moment may be over: the store as it is is looked at too */
 	size_t changes_max;
 	uint64_t time_ms;
 };

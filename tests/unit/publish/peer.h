@@ -23,6 +23,11 @@ struct peer {
 	/* How it behaves. */
 	bool mute;      /* answers no update */
 	bool not_durable; /* says so in its Hello */
+	bool takes_checks;  /* says so in its Hello; answers ServeCheck with `leaf`, with none when it is 0... */
+	bool hides_checks;  /* ...or not at all */
+	uint8_t leaf;       /* each byte of what it sees */
+	unsigned checks, checks_short; /* came; how many answers it leaves out */
+	size_t questions;              /* of the newest */
 	bool takes_tickets; /* says so in its Hello... */
 	bool hides_tickets; /* ...but never that it holds them */
 	unsigned wrong; /* so often it claims that digests are wrong */
@@ -189,6 +194,31 @@ static inline void on_ticket_keys(struct peer *peer, const Tlsplane__TicketKeys 
 		peer_hold_tickets(peer, keys->serial);
 }
 
+static inline void on_serve_check(struct peer *peer, const Tlsplane__ServeCheck *check)
+{
+	Tlsplane__ServeAnswer answers[200], *list[200];
+	Tlsplane__Served served = TLSPLANE__SERVED__INIT;
+	uint8_t sha256[32];
+
+	ck_assert(peer->takes_checks);
+	peer->checks++;
+	peer->questions = check->n_questions;
+	ck_assert_uint_le(check->n_questions, 200);
+	memset(sha256, peer->leaf, sizeof(sha256));
+	for (size_t i = 0; i < check->n_questions; i++) {
+		tlsplane__serve_answer__init(&answers[i]);
+		answers[i].has_leaf_sha256 = peer->leaf != 0;
+		answers[i].leaf_sha256 = (ProtobufCBinaryData){sizeof(sha256), sha256};
+		answers[i].reason = peer->leaf == 0 ? (char *)"refused" : NULL;
+		list[i] = &answers[i];
+	}
+	served.id = check->id;
+	served.n_answers = check->n_questions - peer->checks_short;
+	served.answers = list;
+	if (!peer->hides_checks)
+		peer_send(peer, TLSPLANE__MESSAGE_TYPE__MESSAGE_SERVED, &served.base);
+}
+
 static inline void on_peer_message(struct channel *channel, Tlsplane__MessageType type, ProtobufCMessage *message,
                                    void *owner)
 {
@@ -224,6 +254,9 @@ static inline void on_peer_message(struct channel *channel, Tlsplane__MessageTyp
 		break;
 	case TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS:
 		on_ticket_keys(peer, (const Tlsplane__TicketKeys *)message);
+		break;
+	case TLSPLANE__MESSAGE_TYPE__MESSAGE_SERVE_CHECK:
+		on_serve_check(peer, (const Tlsplane__ServeCheck *)message);
 		break;
 	default:
 		ck_abort_msg("message type %d", (int)type);
@@ -299,6 +332,7 @@ static inline void peer_hello(struct peer *peer)
 	hello.openssl_version = (char *)"3.0";
 	hello.hostname = (char *)"host\n1";
 	hello.has_takes_ticket_keys = hello.takes_ticket_keys = peer->takes_tickets;
+	hello.has_takes_serve_checks = hello.takes_serve_checks = peer->takes_checks;
 	hello.has_not_durable = hello.not_durable = peer->not_durable;
 	hello.epoch = peer->at.epoch;
 	hello.revision = peer->at.number;
