@@ -15,7 +15,7 @@ build=$repo/build
 marker=.tlsplane-quickstart
 site=foodservice.com
 packages=(gcc libc6-dev meson pkg-config curl openssl libssl-dev libuv1-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev
-	libprotobuf-c-dev protobuf-c-compiler libidn2-dev libjemalloc-dev)
+	libprotobuf-c-dev protobuf-c-compiler libidn2-dev libcurl4-openssl-dev libjemalloc-dev)
 once=no
 staying=no
 pids=()
@@ -226,7 +226,7 @@ install_packages() {
 build_daemons() {
 	say "Build (release, into $build)"
 	[[ -f $build/build.ninja ]] || meson setup --buildtype=release "$build" "$repo" >/dev/null
-	ninja -C "$build" controlplane/tlsplane-controlplane agent/tlsplane-agent | tail -n 1
+	ninja -C "$build" controlplane/tlsplane-controlplane controlplane/ctl/tlsplanectl agent/tlsplane-agent | tail -n 1
 }
 
 prepare_directory() {
@@ -319,6 +319,8 @@ stay() {
 	note "curl -H @auth.header http://127.0.0.1:$admin_port/v1/ssls/$site  # the object, never its key"
 	note "curl -H @auth.header http://127.0.0.1:$admin_port/v1/revisions   # what changed, when, by whom"
 	note "curl -H @auth.header http://127.0.0.1:$admin_port/metrics        # Prometheus"
+	note "export TLSPLANE_URL=http://127.0.0.1:$admin_port TLSPLANE_TOKEN_FILE=$data/controlplane/admin.token"
+	note "$build/controlplane/ctl/tlsplanectl agents                       # the same on a command line; --help tells the rest"
 	note "curl --cacert ca.pem --resolve $site:$port_a:127.0.0.1 https://$site:$port_a/"
 	staying=yes
 	wait -n || true

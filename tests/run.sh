@@ -13,9 +13,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=(gcc libc6-dev meson pkg-config curl openssl sqlite3 libssl-dev libuv1-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev
-	libprotobuf-c-dev protobuf-c-compiler libidn2-dev libjemalloc-dev check clang-14 llvm-14 libclang-rt-14-dev python3-pytest
+	libprotobuf-c-dev protobuf-c-compiler libidn2-dev libcurl4-openssl-dev libjemalloc-dev check clang-14 llvm-14 libclang-rt-14-dev python3-pytest
 	python3-pytest-xdist python3-cryptography python3-jsonschema python3-yaml jq sslscan testssl.sh nmap gnutls-bin haproxy
-	certbot lego pebble busybox shellcheck)
+	certbot lego pebble busybox shellcheck mandoc)
 redocly_version=1.34.5
 redocly_dir=tests/.cache/redocly
 python=/usr/bin/python3 # Debian's, with Debian's modules, whatever stands first in PATH
