@@ -21,6 +21,12 @@ def rotate(controlplane):
     return controlplane.api.post("/v1/keyring/rotate")
 
 
+def audited(controlplane):
+    """(actor, outcome) of every attempt, in order."""
+    with closing(sqlite3.connect(controlplane.database)) as database:
+        return database.execute("SELECT actor, outcome FROM audit WHERE action = 'rotate keyring' ORDER BY row_id").fetchall()
+
+
 def wait_idle(controlplane, timeout=60):
     """Until there is one key; its number."""
     def look():
@@ -60,6 +66,7 @@ def test_everything_is_sealed_anew(world, filled, agent, backend, ca):
     assert after.opened == before.opened and set(after.sealed_by.values()) == {2}
     assert traces(filled.dir, before.seals) == [], "what the old key sealed can still be found"
     assert filled.api.head() == head, "a rotation is no revision"
+    assert audited(filled) == [("admin", "begun"), ("tlsplane", "ended")]
 
     # The same without its key takes the stored one; an agent that knows nothing gets the keys; a restart finds all in order.
     changed = shown.ssl("shown.test", desc="changed")
@@ -86,6 +93,7 @@ def test_a_reader_that_stays_is_waited_for(filled):
     assert [key["id"] for key in told["keys"]] == [1, 2]
     refused = rotate(filled).expect(409).json
     assert "already" in refused["detail"]
+    assert audited(filled) == [("admin", "begun"), ("admin", "conflict")]
     started = time.monotonic()
     filled.api.put("/v1/upstreams/u", {"nodes": {"127.0.0.1:1": 1}}).expect(201)
     assert time.monotonic() - started < 2
@@ -160,7 +168,7 @@ def test_killed_at_random_under_writes(filled, ca):
 
 def killed_at(controlplane, number):
     """Rotates in a process that dies before its number-th change of a file. True: it lived through the whole rotation."""
-    env = {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "libkill.so"), "KILL_AT": str(number), "KILL_FROM": "/keyring.new",
+    env = {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "libkill.so"), "KILL_AT": str(number), "KILL_FROM": "/keyring.new", "KILL_WRITES": "0",
            "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
     controlplane.start(env=env)
     controlplane.daemon.expect_exit(-9)

@@ -155,6 +155,23 @@ START_TEST(renames)
 }
 END_TEST
 
+START_TEST(publishes_once)
+{
+	struct error err = ERROR_NULL;
+
+	set_up();
+	ck_assert_int_eq(file_create(beside, 0600, BYTES("one", 3), &err), 0);
+	ck_assert_int_eq(file_publish(beside, path, &err), 0);
+	expect_content("one");
+	ck_assert_int_eq(file_create(beside, 0600, BYTES("two", 3), &err), 0);
+	ck_assert_int_eq(file_publish(beside, path, &err), E_EXISTS);
+	ck_assert_int_eq(unlink(beside), 0);
+	expect_content("one");
+	ck_assert_int_eq(file_publish(beside, path, &err), E_NOT_FOUND);
+	tear_down();
+}
+END_TEST
+
 START_TEST(relative_paths)
 {
 	struct error err = ERROR_NULL;
@@ -205,4 +222,4 @@ START_TEST(no_memory)
 END_TEST
 
 UNIT_MAIN("base/file", replaces, what_a_crash_left_beside_is_no_obstacle, failing_leaves_the_old_one, creates_once,
-          reads_up_to_a_limit, renames, relative_paths, one_has_the_folder, no_memory)
+          reads_up_to_a_limit, renames, publishes_once, relative_paths, one_has_the_folder, no_memory)

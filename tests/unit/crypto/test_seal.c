@@ -198,6 +198,75 @@ START_TEST(rotates)
 }
 END_TEST
 
+static bool is_entry(const struct keyring_entry *entry, void *context)
+{
+	return entry->id == *(const uint32_t *)context;
+}
+
+START_TEST(sets_are_made_of_sets)
+{
+	CLEANUP(keyring_free) struct keyring *one = NULL, *two = NULL, *loaded = NULL, *last = NULL;
+	CLEANUP(buf_deinit) struct buf sealed = BUF_NULL;
+	CLEANUP(secret_free) struct secret *opened = NULL;
+	struct keyring_entry first, second;
+	struct error err = ERROR_NULL;
+	uint32_t id = 0, wanted = 8;
+
+	make_folder();
+	one = load(HEADER "7 " HEX_A "\n");
+	ck_assert_int_eq(keyring_add(one, &two, &err), 0);
+	ck_assert_uint_eq(keyring_size(one), 1);
+	ck_assert_uint_eq(keyring_size(two), 2);
+	first = keyring_entry(two, 0);
+	second = keyring_entry(two, 1);
+	ck_assert_uint_eq(first.id, 7);
+	ck_assert_uint_eq(second.id, 8);
+	ck_assert_mem_ne(first.fingerprint, second.fingerprint, 8);
+	ck_assert_mem_eq(first.fingerprint, keyring_entry(one, 0).fingerprint, 8);
+
+	ck_assert_int_eq(keyring_save(two, path, false, &err), E_EXISTS);
+	ck_assert_int_eq(keyring_save(two, path, true, &err), 0);
+	ck_assert_int_eq(keyring_load(path, false, &loaded, &err), 0);
+	ck_assert_uint_eq(keyring_size(loaded), 2);
+	ck_assert_mem_eq(keyring_entry(loaded, 1).fingerprint, second.fingerprint, 8);
+
+	ck_assert_int_eq(keyring_select(loaded, is_entry, &wanted, &last, &err), 0);
+	ck_assert_uint_eq(keyring_size(last), 1);
+	ck_assert_uint_eq(keyring_entry(last, 0).id, 8);
+	ck_assert_int_eq(keyring_seal(two, BYTES_NULL, BYTES("x", 1), &sealed, &err), 0);
+	ck_assert_int_eq(keyring_open(last, BYTES_NULL, BYTES(sealed.data, sealed.len), &opened, &err), 0);
+	ck_assert(seal_key_id(BYTES(sealed.data, sealed.len), &id));
+	ck_assert_uint_eq(id, 8);
+	ck_assert(!seal_key_id(BYTES(sealed.data, SEAL_OVERHEAD - 1), &id));
+	sealed.data[0] = 2;
+	ck_assert(!seal_key_id(BYTES(sealed.data, sealed.len), &id));
+	remove_folder();
+}
+END_TEST
+
+START_TEST(a_full_set_takes_no_more)
+{
+	CLEANUP(keyring_free) struct keyring *keyring = NULL, *highest = NULL;
+	struct keyring *none = NULL;
+	struct error err = ERROR_NULL;
+
+	make_folder();
+	keyring = load(HEADER "1 " HEX_A "\n");
+	for (size_t i = 1; i < KEYRING_KEYS_MAX; i++) {
+		struct keyring *more = NULL;
+
+		ck_assert_int_eq(keyring_add(keyring, &more, &err), 0);
+		keyring_free(keyring);
+		keyring = more;
+	}
+	ck_assert_int_eq(keyring_add(keyring, &none, &err), E_TOO_LARGE);
+	ck_assert_ptr_null(none);
+	highest = load(HEADER "4294967295 " HEX_A "\n");
+	ck_assert_int_eq(keyring_add(highest, &none, &err), E_TOO_LARGE);
+	remove_folder();
+}
+END_TEST
+
 START_TEST(no_memory)
 {
 	CLEANUP(keyring_free) struct keyring *keyring = NULL;
@@ -233,4 +302,4 @@ START_TEST(no_memory)
 END_TEST
 
 UNIT_MAIN("crypto/seal", is_made_once, folder_is_missing, refuses_what_is_no_keyring, opens_what_it_sealed,
-          every_byte_matters, rotates, no_memory)
+          every_byte_matters, rotates, sets_are_made_of_sets, a_full_set_takes_no_more, no_memory)
