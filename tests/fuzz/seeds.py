@@ -48,6 +48,12 @@ def target():
             b"*", b"/%", b"/?=&&=", b"//", b"/a%00"]
 
 
+def gate():
+    get, put = b"GET / HTTP/1.1\r\nHost: a\r\n", b"PUT /x HTTP/1.1\r\nHost: a\r\n"
+    return [get + b"\r\n" + get + b"X: y\r\n\r\n", put + b"Content-Length: 3\r\n\r\nabc" + get + b"\r\n", get + b"X: y\r\n folded\r\n\r\n",
+            put + b"Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nA: b\r\n\r\n" + get + b"\r\n", b"\r\n" + put + b"Expect: 100-continue\r\nContent-Length: 0\r\n\r\n"]
+
+
 def documents():
     pair, ca = Ca("Seed").issue("seed.test"), Ca("Seed CA")
     yield 0, pair.ssl("seed.test")
@@ -135,7 +141,7 @@ def facts():
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    seeds = {"names": names(), "target": target(), "bodies": bodies(), "messages": messages(), "keys": list(keys()), "facts": facts(), "peer": peers(), "proxy_header": proxy_headers(),
+    seeds = {"names": names(), "target": target(), "gate": gate(), "bodies": bodies(), "messages": messages(), "keys": list(keys()), "facts": facts(), "peer": peers(), "proxy_header": proxy_headers(),
              "json": [bytes([kind]) + json.dumps(value).encode() for kind, value in documents()]}
     for name, values in seeds.items():
         (out / name).mkdir(parents=True, exist_ok=True)
