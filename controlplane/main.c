@@ -213,8 +213,8 @@ static int check_copying(const char *const *values, bool new_epoch, struct error
 	if (values[OPTION_BACKUP] != NULL && new_epoch)
 		return error_set(err, E_SYNTAX, "--new-epoch goes with --restore, not with --backup");
 	if (values[OPTION_RESTORE] != NULL && !new_epoch)
-		return error_set(err, E_SYNTAX, "--restore goes only with --new-epoch: what was written after the copy is given up, and agents have to "
-		                                "follow the restored store");
+		return error_set(err, E_SYNTAX, "--restore goes only with --new-epoch: what was written after the copy is given up, "
+		                                "and agents have to follow the restored store");
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Passes of the agent's own probes (probe.h): the address that one comes from, by which the worker that accepts it knows it. It is an address
- * of this machine together with a port that a socket of this process has, so nobody else can come from there. Used once, and not for long. */
+/* Passes of the agent's own probes (probe.h): the address that one comes from, by which the worker that accepts it
+ * knows it. It is an address of this machine together with a port that a socket of this process has, so nobody else
+ * can come from there. Used once, and not for long. */
 #pragma once
 
 #include "base/macros.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A probe: a real connection and handshake of the agent with one of its own sockets, to see which leaf it shows. It is past limits, counters,
- * allow_clients and PROXY headers, and ends with the handshake; no upstream hears of it. It offers every version, and signatures of one type of
- * key. What counts is the leaf whose key has signed: in TLS 1.3 always, before that unless the listener demands nothing of the client and
- * refuses all the same. Main thread.
+/* A probe: a real connection and handshake of the agent with one of its own sockets, to see which leaf it shows. It
+ * is past limits, counters, allow_clients and PROXY headers, and ends with the handshake; no upstream hears of it.
+ * It offers every version, and signatures of one type of key. What counts is the leaf whose key has signed: in TLS
+ * 1.3 always, before that unless the listener demands nothing of the client and refuses all the same. Main thread.
  *
  *     CONNECTING --> SHAKING --done, refused, time--> answered */
 #pragma once

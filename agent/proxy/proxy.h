@@ -23,7 +23,8 @@ struct proxy_config {
 	struct origin_cache *origins;
 	/* On the main loop, whenever a listener's socket becomes or stops being degraded: reason NULL when it is well. */
 	void (*on_listener_state)(const char *listener_id, const char *reason, void *owner);
-	/* On the main loop: an SSL object of the published snapshot could not be made ready for a handshake. May come again. NULL: not told. */
+	/* On the main loop: an SSL object of the published snapshot could not be made ready for a handshake. May come
+	 * again. NULL: not told. */
 	void (*on_site_failure)(const char *ssl_id, const char *reason, void *owner);
 	void *owner;
 };
@@ -42,7 +43,8 @@ const struct snapshot *proxy_snapshot(const struct proxy *proxy);
 /* Stops accepting, lets connections drain for at most grace_ms, joins the threads, then on_closed. */
 void proxy_close(struct proxy *proxy, uint64_t grace_ms, void (*on_closed)(void *owner));
 
-/* New ticket keys for all workers, from their next ClientHello on. References sets. Before the first call no tickets are issued. */
+/* New ticket keys for all workers, from their next ClientHello on. References sets. Before the first call no tickets
+ * are issued. */
 void proxy_set_tickets(struct proxy *proxy, struct ticket_sets *sets);
 
 struct proxy_counters {
@@ -73,9 +75,10 @@ struct proxy_agreed {
 #define PROXY_AGREED_MAX 256 /* combinations kept per worker; what comes after counts as {0, 0, 0} */
 void proxy_each_agreed(const struct proxy *proxy, void (*fn)(const struct proxy_agreed *agreed, void *context), void *context);
 
-/* Which leaf does a listener show? A real handshake of the agent with its own socket, left out of counters and limits, past PROXY headers and
- * allow_clients. sni "": none. done comes once, from the main loop, never from inside the call; also when the proxy closes. E_NOT_FOUND: the
- * listener has no bound socket; E_RATE: too many at once (PROXY_PROBES_MAX); E_CLOSED, E_NOMEM, E_IO, E_CRYPTO. */
+/* Which leaf does a listener show? A real handshake of the agent with its own socket, left out of counters and
+ * limits, past PROXY headers and allow_clients. sni "": none. done comes once, from the main loop, never from inside
+ * the call; also when the proxy closes. E_NOT_FOUND: the listener has no bound socket; E_RATE: too many at once
+ * (PROXY_PROBES_MAX); E_CLOSED, E_NOMEM, E_IO, E_CRYPTO. */
 #define PROXY_PROBES_MAX 8
 enum proxy_probe_key { PROXY_PROBE_RSA, PROXY_PROBE_ECDSA, PROXY_PROBE_ED25519 }; /* what the client can verify */
 struct proxy_probed {
@@ -116,7 +119,7 @@ struct proxy_conn_list {
 	size_t count;
 	uint64_t total; /* open connections, listed or not */
 };
-/* Asks all workers; done comes once, on the main loop, also when the proxy closes meanwhile; list is borrowed for the call, NULL without
- * memory. limit: at most 10,000. E_NOMEM, E_CLOSED. */
+/* Asks all workers; done comes once, on the main loop, also when the proxy closes meanwhile; list is borrowed for
+ * the call, NULL without memory. limit: at most 10,000. E_NOMEM, E_CLOSED. */
 int proxy_list_connections(struct proxy *proxy, size_t limit, void (*done)(const struct proxy_conn_list *list, void *context),
                            void *context, struct error *err) MUST_USE;

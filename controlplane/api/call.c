@@ -108,7 +108,8 @@ static void log_answer(const struct call *call, int status)
 	log_event(write ? LOG_INFO : LOG_DEBUG, "request", LOG_STR("request_id", http_request_id(call->http)),
 	          LOG_STR("peer", http_peer(call->http)), LOG_STR("actor", call->actor[0] != 0 ? call->actor : NULL),
 	          LOG_STR("method", http_method(call->http)), LOG_STR("path", http_path(call->http)),
-	          LOG_I64("status", status), LOG_STR("dry_run", call->query.dry_run ? "true" : NULL), LOG_STR("revision", call->revision[0] != 0 ? call->revision : NULL),
+	          LOG_I64("status", status), LOG_STR("dry_run", call->query.dry_run ? "true" : NULL),
+	          LOG_STR("revision", call->revision[0] != 0 ? call->revision : NULL),
 	          LOG_U64("us", (uv_hrtime() - call->begun) / 1000));
 }
 

@@ -302,7 +302,7 @@ void scope_check(const struct scope *scope, const struct resource *resource, boo
 		findings_add(findings, FINDING_ERROR, "outside-scope", "/snis",
 		             "this token is confined to names, and the object has none");
 	if (missing != NULL)
-		findings_add(findings, FINDING_ERROR, "outside-scope", "/labels", "this token writes only what has the label %.64s that it is confined to",
-		             missing);
+		findings_add(findings, FINDING_ERROR, "outside-scope", "/labels",
+		             "this token writes only what has the label %.64s that it is confined to", missing);
 	json_decref(labels);
 }

@@ -21,8 +21,8 @@ START_TEST(headers)
 	    {{0xff, 0xff, 0xff, 0xff, 0, 1, 0, 0}, E_TOO_LARGE},
 	    {{0, 0, 0, 0, 0, 0, 0, 0}, E_PROTOCOL},
 	    {{0, 0, 0, 0, 0, 6, 0, 0}, E_PROTOCOL}, /* a gap in the table */
-	    {{0, 0, 0, 0, 0, 21, 0, 0}, 0},
-	    {{0, 0, 0, 0, 0, 22, 0, 0}, E_PROTOCOL},
+	    {{0, 0, 0, 0, 0, 23, 0, 0}, 0},
+	    {{0, 0, 0, 0, 0, 24, 0, 0}, E_PROTOCOL},
 	    {{0, 0, 0, 0, 0xff, 0xff, 0, 0}, E_PROTOCOL},
 	    {{0, 0, 0, 0, 0, 1, 0, 1}, E_PROTOCOL},
 	    {{0, 0, 0, 0, 0, 1, 1, 0}, E_PROTOCOL},
