@@ -7,22 +7,13 @@
  * Closing goes the other way round: link, then apply; status page, proxy and timers beside them; when all are gone the
  * rest is freed. Whatever is wrong with the control plane, the identity, the cache's contents or the disk is logged and
  * does not end the agent. */
-#include "agent.h"
+#include "wiring.h"
 
 #include "base/file.h"
 #include "base/log.h"
-#include "cache/cache.h"
 #include "crypto/crypto.h"
 #include "crypto/seal.h"
-#include "proxy/proxy.h"
-#include "status/status.h"
-#include "sync/apply.h"
-#include "sync/checks.h"
-#include "sync/identity.h"
-#include "sync/link.h"
-#include "sync/reporter.h"
 #include "sync/restore.h"
-#include "sync/tickets.h"
 #include "tls/origin.h"
 #include "tls/site.h"
 #include "tls/trust.h"
@@ -31,180 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SITES_MAX 2048 /* parsed SSL objects, about 10 KB each */
 #define TRUSTS_MAX 256 /* parsed sets of client CAs */
 #define ORIGIN_SESSIONS_MAX 4096 /* kept to be resumed with upstream nodes, about 1 KB each */
 #define ALIVE_MS 60000 /* a death after this says nothing about the snapshot */
-
-struct agent {
-	struct agent_config config;
-	int lock;
-	struct keyring *keyring;
-	uint8_t fingerprint[8];
-	struct cache *cache;
-	struct cache_start start;
-	struct site_cache *sites;
-	struct trust_cache *trusts;
-	struct origin_cache *origins;
-	struct upstream_events upstream_events;
-	struct snapshot_context context;
-	struct proxy *proxy;
-	struct apply *apply;
-	struct ticket_keeper *tickets;
-	struct reporter reporter;
-	struct checks checks;
-	struct identity *identity;
-	struct link *link;
-	struct status *status;
-	uv_timer_t alive;
-	unsigned open_parts; /* that still have to close */
-	uint64_t grace_ms;
-	void (*on_closed)(void *owner);
-	void *closed_owner;
-};
-
-/* --- what is degraded --- */
-
-static int send_message(Tlsplane__MessageType type, const ProtobufCMessage *message, void *owner, struct error *err)
-{
-	struct agent *agent = owner;
-
-	if (agent->link == NULL)
-		return error_set(err, E_CLOSED, "not connected");
-	return link_send(agent->link, type, message, err);
-}
-
-static const struct snapshot *current_snapshot(void *owner)
-{
-	const struct agent *agent = owner;
-
-	return agent->proxy != NULL ? proxy_snapshot(agent->proxy) : NULL;
-}
-
-static uint64_t unix_now(void *owner)
-{
-	return (uint64_t)time(NULL);
-}
-
-static void on_listener_state(const char *listener_id, const char *reason, void *owner)
-{
-	struct agent *agent = owner;
-
-	reporter_set(&agent->reporter, KIND_LISTENER, listener_id, reason);
-}
-
-static void on_upstream_state(struct upstream *upstream, const char *reason, void *owner)
-{
-	struct agent *agent = owner;
-
-	reporter_set_upstream(&agent->reporter, upstream, reason);
-}
-
-/* A certificate that was taken on trust turned out bad when a handshake asked for it. */
-static void on_site_failure(const char *ssl_id, const char *reason, void *owner)
-{
-	struct agent *agent = owner;
-
-	reporter_set(&agent->reporter, KIND_SSL, ssl_id, reason);
-}
-
-static void start_reporter(struct agent *agent)
-{
-	const struct reporter_ports ports = {
-	    .sender = {send_message, agent}, .current = current_snapshot, .now = unix_now, .owner = agent};
-
-	reporter_start(&agent->reporter, agent->config.loop, agent->context.hash_key, &ports);
-}
-
-/* --- ports of apply --- */
-
-static void reconnect(const struct error *why, void *owner)
-{
-	struct agent *agent = owner;
-
-	if (agent->link != NULL)
-		link_reconnect(agent->link, why);
-}
-
-static void publish(struct snapshot *snapshot, void *owner)
-{
-	struct agent *agent = owner;
-	const struct snapshot *before = proxy_snapshot(agent->proxy);
-
-	reporter_before_swap(&agent->reporter, before, snapshot);
-	ticket_keeper_on_update(agent->tickets, before, snapshot);
-	proxy_publish(agent->proxy, snapshot);
-	reporter_after_swap(&agent->reporter);
-}
-
-static void set_tickets(struct ticket_sets *sets, void *owner)
-{
-	struct agent *agent = owner;
-
-	proxy_set_tickets(agent->proxy, sets);
-}
-
-static void before_ack(void *owner)
-{
-	struct agent *agent = owner;
-
-	reporter_send_changes(&agent->reporter);
-}
-
-static int probe(const char *listener_id, const char *sni, enum proxy_probe_key key,
-                 void (*done)(const struct proxy_probed *result, void *context), void *context, void *owner, struct error *err)
-{
-	struct agent *agent = owner;
-
-	return proxy_probe(agent->proxy, listener_id, sni, key, done, context, err);
-}
-
-/* --- events of the link --- */
-
-static void on_greet(void *owner)
-{
-	struct agent *agent = owner;
-
-	apply_on_greet(agent->apply);
-}
-
-static void on_beat(void *owner)
-{
-	struct agent *agent = owner;
-
-	apply_on_beat(agent->apply);
-	ticket_keeper_on_beat(agent->tickets);
-}
-
-static void on_connected(void *owner)
-{
-	struct agent *agent = owner;
-
-	reporter_send(&agent->reporter);
-}
-
-static void on_message(Tlsplane__MessageType type, const ProtobufCMessage *message, void *owner)
-{
-	struct agent *agent = owner;
-
-	if (type == TLSPLANE__MESSAGE_TYPE__MESSAGE_TICKET_KEYS)
-		ticket_keeper_on_message(agent->tickets, (const Tlsplane__TicketKeys *)message);
-	else if (type == TLSPLANE__MESSAGE_TYPE__MESSAGE_SERVE_CHECK)
-		checks_on_message(&agent->checks, (const Tlsplane__ServeCheck *)message);
-	else
-		apply_on_message(agent->apply, type, message);
-}
-
-static void on_disconnected(void *owner)
-{
-	struct agent *agent = owner;
-
-	apply_on_disconnected(agent->apply);
-	checks_forget(&agent->checks);
-}
 
 /* --- start --- */
 
@@ -239,8 +62,8 @@ static int make_parts(struct agent *agent, struct error *err)
 {
 	struct proxy_config proxy = {.loop = agent->config.loop,
 	                             .workers = agent->config.workers,
-	                             .on_listener_state = on_listener_state,
-	                             .on_site_failure = on_site_failure,
+	                             .on_listener_state = wiring_on_listener_state,
+	                             .on_site_failure = wiring_on_site_failure,
 	                             .owner = agent};
 	int r;
 
@@ -256,9 +79,7 @@ static int make_parts(struct agent *agent, struct error *err)
 	if (r < 0)
 		return r;
 	log_start(&agent->start);
-	start_reporter(agent);
-	agent->checks.ports = (struct checks_ports){probe, send_message, agent};
-	agent->upstream_events = (struct upstream_events){on_upstream_state, agent};
+	wiring_start(agent);
 	agent->context.loop = agent->config.loop;
 	agent->context.keyring = agent->keyring;
 	agent->context.upstream_events = &agent->upstream_events;
@@ -315,10 +136,7 @@ static int start_tickets(struct agent *agent, struct error *err)
 {
 	const struct ticket_config config = {.cache = agent->cache,
 	                                     .keyring = agent->keyring,
-	                                     .ports = {.send = send_message,
-	                                               .reconnect = reconnect,
-	                                               .set_tickets = set_tickets,
-	                                               .owner = agent}};
+	                                     .ports = wiring_tickets(agent)};
 
 	return ticket_keeper_new(&config, &agent->tickets, err);
 }
@@ -338,7 +156,7 @@ static int serve_cached(struct agent *agent, struct error *err)
 		return 0;
 	log_event(LOG_INFO, "serving from the cache", LOG_U64("epoch", agent->start.current.epoch),
 	          LOG_U64("revision", agent->start.current.number), LOG_U64("objects", snapshot_object_count(snapshot, 0)));
-	publish(snapshot, agent);
+	wiring_publish(snapshot, agent);
 	return 0;
 }
 
@@ -349,12 +167,7 @@ static int start_apply(struct agent *agent, struct error *err)
 	                                    .sites = agent->sites,
 	                                    .high_water = agent->start.high_water,
 	                                    .crashed = agent->start.crashed,
-	                                    .ports = {.send = send_message,
-	                                              .reconnect = reconnect,
-	                                              .current = current_snapshot,
-	                                              .publish = publish,
-	                                              .before_ack = before_ack,
-	                                              .owner = agent}};
+	                                    .ports = wiring_apply(agent)};
 
 	return apply_start(&config, &agent->apply, err);
 }
@@ -402,13 +215,7 @@ static int start_link(struct agent *agent, struct error *err)
 	                                   .identity = agent->identity,
 	                                   .controlplane = agent->config.controlplane,
 	                                   .token_path = agent->config.token_path,
-	                                   .events = {.on_greet = on_greet,
-	                                              .on_beat = on_beat,
-	                                              .on_connected = on_connected,
-	                                              .on_message = on_message,
-	                                              .on_disconnected = on_disconnected,
-	                                              .owner = agent}};
-
+	                                   .events = wiring_link(agent)};
 	int r;
 
 	if (agent->identity == NULL)
