@@ -180,7 +180,6 @@ static void run_get(struct call *call, struct store_reader *reader)
 	if (r == 0) {
 		call->document = revision_render(&row);
 		if (call->document == NULL || json_object_set(call->document, "changes", changes.items) < 0 ||
-		    json_object_set_new(call->document, "changes_total", json_integer((json_int_t)row.changes)) < 0 ||
 		    json_object_set_new(call->document, "next", next[0] != 0 ? json_string(next) : json_null()) < 0)
 			error_nomem(&call->error);
 	}

@@ -20,7 +20,7 @@ json_t *revision_render(const struct store_revision *row)
 		snprintf(chain + 2 * i, 3, "%02x", row->chain.bytes[i]);
 	return json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:i, s:s}", "revision", revision, "time", (json_int_t)row->time,
 	                 "actor", row->actor, "request_id", row->request_id, "source", row->source, "summary", row->summary,
-	                 "changes", (int)row->changes, "chain", chain);
+	                 "changes_total", (int)row->changes, "chain", chain);
 }
 
 static void reply(struct call *call)

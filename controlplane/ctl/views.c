@@ -168,7 +168,7 @@ static const struct view views[] = {
       {"TIME", "time", text_put_time},
       {"ACTOR", "actor", text_put_json},
       {"FROM", "source", text_put_json},
-      {"CHANGES", "changes", text_put_json},
+      {"CHANGES", "changes_total", text_put_json},
       {"WHAT", "summary", text_put_json}}},
 };
 

@@ -45,9 +45,8 @@ class TestControlPlane:
             port = taken.getsockname()[1]
             refused(ControlPlane(world).run_to_exit(flag, f"127.0.0.1:{port}"), str(port), "in use")
 
-    @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "10.1.2.3:0"])
-    def test_admin_off_loopback(self, world, address):
-        refused(ControlPlane(world).run_to_exit("--admin-listen", address), "admin-listen|loopback")
+    def test_address_of_another_machine(self, world):
+        refused(ControlPlane(world).run_to_exit("--admin-listen", "10.1.2.3:0"), "admin API", "listen on 10.1.2.3")
 
     @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ":1", "::1:80", ""])
     def test_bad_address(self, world, address):
