@@ -16,15 +16,19 @@
 #include "api/served.h"
 #include "api/write.h"
 #include "base/log.h"
+#include "crypto/seal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define CONNECTIONS_MAX 512
+#define CONNECTIONS_MAX 512 /* of each of the listeners, so that the Unix socket is never full of those from elsewhere */
+#define WAITING_MAX 256     /* requests that wait, for agents or for a commit, leave half of the connections to others */
+#define WAITING_RETRY_SECONDS 5
 #define LARGE_MAX 2 /* bodies; each holds a thread of the pool while it is read, and its objects until they are stored */
 #define IDLE_SECONDS 60
+#define BODY_GRACE_SECONDS 60
 #define GRACE_MS 10000
 
 static enum api_method method_of(const char *text)
@@ -100,6 +104,24 @@ static size_t body_max(const struct call *call)
 	return call->route->handle == apply_post ? apply_body_max(call) : call->route->body_max;
 }
 
+static bool may_wait(const struct call *call)
+{
+	return call->query.wait || call->query.history.wait_seconds > 0;
+}
+
+/* Counted from the head on, so that no write is done whose wait has no place. */
+static int take_place_to_wait(struct call *call)
+{
+	size_t count = 0;
+
+	for (const struct call *other = call->api->calls; other != NULL; other = other->next)
+		count += may_wait(other);
+	if (!may_wait(call) || count <= WAITING_MAX)
+		return 0;
+	call->retry_after = WAITING_RETRY_SECONDS;
+	return error_set(&call->error, E_UNAVAILABLE, "too many requests are waiting already");
+}
+
 /* Answers what need not reach a handler. Returns whether it did. */
 static bool is_answered_by_head(struct call *call)
 {
@@ -107,6 +129,11 @@ static bool is_answered_by_head(struct call *call)
 
 	if (call->dialect != NULL)
 		return call->dialect->is_answered_by_head(call);
+	if (strcmp(http_path(call->http), "*") == 0) { /* OPTIONS, of the server as a whole */
+		snprintf(call->allow, sizeof(call->allow), "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS");
+		call_reply_empty(call, 204);
+		return true;
+	}
 	r = find_route(call);
 	if (r == E_METHOD && call->method == API_OPTIONS) {
 		call_reply_empty(call, 204);
@@ -116,6 +143,8 @@ static bool is_answered_by_head(struct call *call)
 		r = auth_check(call);
 	if (r == 0)
 		r = read_query(call);
+	if (r == 0)
+		r = take_place_to_wait(call);
 	if (r < 0) {
 		call_reply_error(call);
 		return true;
@@ -169,6 +198,8 @@ static void on_refusal(const struct http_request *request, int status, const cha
 
 	if (call != NULL) /* it had passed on_head */
 		call_note_refusal(call, status, problem.name);
+	else
+		call_note_early_refusal(owner, request, problem.name);
 	if (text != NULL)
 		buf_printf(body, "%s\n", text);
 	*content_type = is_ours ? PROBLEM_CONTENT_TYPE : "application/json";
@@ -185,6 +216,7 @@ static struct api *api_free(struct api *api)
 	store_reader_close(api->reader);
 	certificate_free(api->certificate);
 	names_deinit(&api->names);
+	keyring_free(api->places);
 	free(api);
 	return NULL;
 }
@@ -235,6 +267,7 @@ static int start_http(struct api *api, struct error *err)
 	                           .large_max = LARGE_MAX,
 	                           .connections_max = CONNECTIONS_MAX,
 	                           .idle_seconds = IDLE_SECONDS,
+	                           .body_grace_seconds = BODY_GRACE_SECONDS,
 	                           .on_head = on_head,
 	                           .on_drop = on_drop,
 	                           .on_request = on_request,
@@ -253,6 +286,8 @@ int api_start(const struct api_config *config, struct api **ret, struct error *e
 		return error_nomem(err);
 	api->config = *config;
 	r = names_init(&api->names, config->front.names, config->front.host, err);
+	if (r == 0)
+		r = keyring_make(&api->places, err);
 	if (r == 0)
 		r = store_reader_open(config->store, &api->reader, err);
 	if (r == 0 && config->front.is_tls)
@@ -287,13 +322,5 @@ void api_close(struct api *api, void (*on_closed)(void *owner), void *owner)
 			served_cut(call);
 	}
 	poll_close(api);
-}
-
-size_t api_count_waiting(const struct api *api)
-{
-	size_t count = 0;
-
-	for (const struct call *call = api->calls; call != NULL; call = call->next)
-		count += call->wait != NULL || served_is_asking(call) || poll_is_waiting(call);
-	return count;
+	change_engine_hurry(api->config.changes);
 }

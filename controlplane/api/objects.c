@@ -122,11 +122,20 @@ void objects_create(struct call *call)
 
 static void answer_deleted(struct call *call, const struct change_result *result)
 {
+	bool purges = call->query.purge_keys;
+
 	call->status = 200;
-	call->document = json_pack("{s:s, s:s}", "id", call->id, "revision", call->revision);
+	call->document = json_pack("{s:s, s:s, s:o*}", "id", call->id, "revision", call->revision, "purged",
+	                           purges ? json_integer((json_int_t)result->purged) : NULL);
 }
 
+/* Erasing history can't be rolled back: no part of what a team may do with its own objects. */
 void objects_delete(struct call *call)
 {
+	if (call->query.purge_keys && call->identity.role != ROLE_ADMIN) {
+		error_set(&call->error, E_FORBIDDEN, "only the role admin may purge keys from history");
+		call_reply_error(call);
+		return;
+	}
 	submit_item(call, CHANGE_DELETE, call->id, answer_deleted);
 }

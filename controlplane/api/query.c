@@ -47,6 +47,12 @@ static const char *parse_dry_run(const char *value, struct query *query)
 	return query->dry_run || strcmp(value, "false") == 0 ? NULL : "true or false";
 }
 
+static const char *parse_purge(const char *value, struct query *query)
+{
+	query->purge_keys = true;
+	return strcmp(value, "keys") == 0 ? NULL : "keys";
+}
+
 static const char *parse_wait(const char *value, struct query *query)
 {
 	query->wait = true;
@@ -252,7 +258,7 @@ static const struct parameter_row parameter_rows[] = {
     {"id", QUERY_HISTORY, parse_object_id},  {"after", QUERY_HISTORY, parse_after},
     {"wait", QUERY_HISTORY, parse_poll},     {"against", QUERY_DIFF, parse_against},
     {"strict", QUERY_WRITE, parse_strict},   {"wait", QUERY_WRITE, parse_wait},
-    {"dry_run", QUERY_WRITE, parse_dry_run},
+    {"dry_run", QUERY_WRITE, parse_dry_run}, {"purge", QUERY_PURGE, parse_purge},
     {"timeout", QUERY_WRITE, parse_timeout}, {"limit", QUERY_PAGE, parse_limit},
     {"cursor", QUERY_PAGE, parse_cursor},    {"agent", QUERY_RESOLVE, parse_agent},
     {"listener", QUERY_RESOLVE, parse_listener}, {"sni", QUERY_RESOLVE, parse_sni},

@@ -27,6 +27,7 @@ enum query_set {
 	QUERY_AUDIT = 64, /* after, limit, actor, outcome, since, until */
 	QUERY_LIST = 128, /* label, status */
 	QUERY_SSLS = 256, /* sni, type, expires_before, issuer, fingerprint, key_type, sort */
+	QUERY_PURGE = 512, /* purge */
 	QUERY_RESOLVE = 4, /* agent, listener, sni, alpn, client_ip */
 };
 
@@ -82,7 +83,7 @@ struct query_filter {
 };
 
 #define QUERY_AUDIT_MAX 10000
-#define QUERY_AFTER_MAX 128
+#define QUERY_AFTER_MAX 256
 
 /* Where a list goes on: behind `after`, in the collection as it was at `revision`. */
 struct query_cursor {
@@ -91,7 +92,7 @@ struct query_cursor {
 };
 
 struct query {
-	bool strict, dry_run;
+	bool strict, dry_run, purge_keys;
 	bool wait;   /* wait=acked, and what comes after it */
 	bool served; /* wait=served */
 	uint32_t timeout_seconds;

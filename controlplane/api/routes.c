@@ -10,7 +10,8 @@
 #define LIST_QUERY(number) (QUERY_PAGE | QUERY_LIST | ((number) == KIND_SSL ? QUERY_SSLS : 0))
 #define LIST(word, number, may) {"GET", "/v1/" word, LIST_QUERY(number), may, 0, number, objects_list}
 #define GET(word, number, may) {"GET", "/v1/" word "/{id}", QUERY_NONE, may, 0, number, objects_get}
-#define DELETE(word, number, may) {"DELETE", "/v1/" word "/{id}", QUERY_WRITE, may, 0, number, objects_delete}
+#define DELETE_QUERY(number) (QUERY_WRITE | ((number) == KIND_SSL ? QUERY_PURGE : 0))
+#define DELETE(word, number, may) {"DELETE", "/v1/" word "/{id}", DELETE_QUERY(number), may, 0, number, objects_delete}
 #define PATCH(word, number, may) {"PATCH", "/v1/" word "/{id}", QUERY_WRITE, may, ROUTE_BODY_MAX, number, objects_patch}
 
 /* also: bits for both, who reads and who writes. */
@@ -24,6 +25,7 @@ static const struct route routes[] = {
     {"GET", "/healthz", QUERY_NONE, MAY_ANYBODY, 0, 0, health_live},
     {"GET", "/readyz", QUERY_NONE, MAY_ANYBODY, 0, 0, health_ready},
     {"GET", "/metrics", QUERY_NONE, MAY_ANYBODY, 0, 0, metrics_get},
+    {"GET", "/v1/openapi.json", QUERY_NONE, MAY_ANYBODY, 0, 0, contract_get},
     CONFIGURATION("ssls", KIND_SSL, MAY_SCOPED),
     CONFIGURATION("tls_options", KIND_TLS_OPTIONS, 0),
     CONFIGURATION("ca_bundles", KIND_CA_BUNDLE, 0),

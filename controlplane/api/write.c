@@ -7,6 +7,7 @@
 
 #include "api/auth.h"
 #include "api/idempotency.h"
+#include "api/overtaken.h"
 #include "api/served.h"
 #include "api/visible.h"
 
@@ -69,6 +70,7 @@ struct change_request *write_request_new(struct call *call, size_t items)
 	}
 	request->strict = call->query.strict;
 	request->dry_run = call->query.dry_run;
+	request->purge_keys = call->query.purge_keys;
 	request->scope = scope_ref(call->identity.scope);
 	request->own_only = call->identity.role == ROLE_ENROLLER;
 	if (call->receipt != NULL) {
@@ -108,33 +110,50 @@ static void reply_not_acked(struct call *call, enum publisher_wait_state state, 
 	json_decref(problem.more);
 }
 
+static void find_overtaken(struct call *call, struct store_reader *reader)
+{
+	int r = overtaken_find(reader, call->written, &call->overtaken, &call->error);
+
+	if (r < 0)
+		error_prefix(&call->error, r, "the change stands as revision %s and is applied, but what became of it was not found out",
+		             call->revision);
+}
+
+static void reply_acked(struct call *call)
+{
+	json_t *document = TAKE_PTR(call->document);
+	json_t *wait = json_pack("{s:s, s:o*, s:O*}", "state", "acked", "agents", visible_agents(call, call->acked), "superseded",
+	                         call->overtaken);
+
+	if (json_object_set_new(document, "wait", wait) < 0) {
+		json_decref(document);
+		document = NULL;
+	}
+	call_reply_json(call, call->status, document);
+}
+
 static void on_waited(const struct publisher_waited *result, void *context)
 {
 	struct call *call = context;
-	json_t *document, *wait;
 
 	call->wait = NULL;
 	if (result->state == PUBLISHER_WAIT_ACKED && call->served != NULL) {
 		served_begin(call, result->agents);
 		return;
 	}
-	document = TAKE_PTR(call->document);
 	if (auth_check_again(call) < 0) {
-		json_decref(document);
 		call_reply_error(call);
 		return;
 	}
 	if (result->state != PUBLISHER_WAIT_ACKED) {
-		json_decref(document);
 		reply_not_acked(call, result->state, result->agents);
 		return;
 	}
-	wait = json_pack("{s:s, s:o*}", "state", "acked", "agents", visible_agents(call, result->agents));
-	if (json_object_set_new(document, "wait", wait) < 0) {
-		json_decref(document);
-		document = NULL;
-	}
-	call_reply_json(call, call->status, document);
+	call->acked = json_incref(result->agents);
+	if (call->written.number > 0 && revision_compare(result->head, call->written) > 0)
+		call_run(call, find_overtaken, reply_acked);
+	else
+		reply_acked(call);
 }
 
 void write_cut_wait(struct call *call)
@@ -159,6 +178,8 @@ static void wait_for_agents(struct call *call, const struct change_result *resul
 		reply_not_acked(call, PUBLISHER_WAIT_CLOSED, NULL);
 		return;
 	}
+	if (result->changed)
+		call->written = result->standing;
 	if (call->query.served)
 		call->served = served_new(result, wanted.timeout_ms);
 	if (!call->query.served || call->served != NULL)

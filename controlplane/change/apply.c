@@ -6,9 +6,13 @@
 #include "change/rollback.h"
 #include "change/tickets.h"
 
+#include "store/store_history.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#define PURGE_TITLE "purge keys: " /* of revisions and audit rows */
 
 /* What refuses the request alone, against what means that the store can't go on. */
 static bool is_refusal(int code)
@@ -25,8 +29,8 @@ static int find_before(const struct change_item *item, struct store_writer *writ
 	return code == E_NOT_FOUND ? 0 : code;
 }
 
-/* False: refused. */
-static bool check_preconditions(struct request_job *job, size_t index, const struct store_row *before, bool exists)
+/* False: refused. is_known: it is in history at least. */
+static bool check_preconditions(struct request_job *job, size_t index, const struct store_row *before, bool exists, bool is_known)
 {
 	const struct change_item *item = &job->request.items[index];
 	const char *collection = kind_find(item->kind)->collection;
@@ -35,7 +39,7 @@ static bool check_preconditions(struct request_job *job, size_t index, const str
 
 	if (exists && (item->op == CHANGE_CREATE || job->request.create_only || item->create_only))
 		refuse(job, index, E_EXISTS, "exists", "", "%s/%s exists already", collection, item->id);
-	else if (!exists && (item->op == CHANGE_PATCH || item->op == CHANGE_DELETE))
+	else if (!exists && !is_known && (item->op == CHANGE_PATCH || item->op == CHANGE_DELETE))
 		refuse(job, index, E_NOT_FOUND, "not-found", "", "%s/%s does not exist", collection, item->id);
 	else if (!exists && if_match != NULL)
 		refuse(job, index, E_PRECONDITION, "precondition-failed", "", "If-Match: %s/%s does not exist", collection,
@@ -141,7 +145,7 @@ static int apply_item(struct request_job *job, size_t index, struct store_writer
 	struct item_work *work = &job->items[index];
 	const struct store *store = job->job.engine->config.store;
 	CLEANUP(store_row_deinit) struct store_row before = {0};
-	bool within = true;
+	bool within = true, is_known = false;
 	int code = find_before(item, writer, &before, &work->existed, err);
 
 	if (code == 0)
@@ -150,10 +154,12 @@ static int apply_item(struct request_job *job, size_t index, struct store_writer
 		return code;
 	if (request_is_rollback(job))
 		return restore_item(job, index, &before, writer, err);
-	if (!check_preconditions(job, index, &before, work->existed))
-		return 0;
+	if (job->request.purge_keys)
+		code = store_has_states(store_writer_reader(writer), item->kind, item->id, &is_known, err);
+	if (code != 0 || !check_preconditions(job, index, &before, work->existed, is_known))
+		return code;
 	if (item->op == CHANGE_DELETE)
-		return delete_item(job, index, &before, writer, err);
+		return work->existed ? delete_item(job, index, &before, writer, err) : 0;
 	if (item->op == CHANGE_PATCH)
 		code = parse_patch(job, index, &before, err);
 	if (code == 0 && work->resource != NULL && item->kind == KIND_SSL)
@@ -233,7 +239,8 @@ static void describe(const struct change_request *request, char action[256])
 		snprintf(action, 256, "nothing");
 		return;
 	}
-	len = snprintf(action, 256, "%s %s/%s", words[item->op], kind_find(item->kind)->collection, item->id);
+	len = snprintf(action, 256, "%s%s %s/%s", request->purge_keys ? PURGE_TITLE : "", words[item->op],
+	               kind_find(item->kind)->collection, item->id);
 	if (request->items_len > 1)
 		snprintf(action + len, 256 - (size_t)len, " and %zu more", request->items_len - 1);
 }
@@ -276,7 +283,7 @@ static int end_unchanged(struct request_job *job, struct store_writer *writer, c
 
 	if (code == 0)
 		code = take_selectors(job, err);
-	return code == 0 ? audit(job, writer, author, "unchanged", err) : code;
+	return code == 0 ? audit(job, writer, author, job->result.purged > 0 ? "ok" : "unchanged", err) : code;
 }
 
 static int end_changed(struct request_job *job, struct store_writer *writer, struct error *err)
@@ -284,6 +291,32 @@ static int end_changed(struct request_job *job, struct store_writer *writer, str
 	job->result.changed = true;
 	job->result.standing = job->result.revision.revision;
 	return job_take_revision(&job->job, writer, &job->result.revision, err);
+}
+
+/* After the revision, since what nothing changed is undone. */
+static int purge_keys(struct request_job *job, struct store_writer *writer, struct error *err)
+{
+	const struct change_item *item = &job->request.items[0];
+
+	if (!job->request.purge_keys)
+		return 0;
+	job->job.erases = true;
+	return store_purge_secrets(writer, item->kind, item->id, &job->result.purged, err);
+}
+
+static int end_revision(struct request_job *job, struct store_writer *writer, const struct store_author *author, struct error *err)
+{
+	struct error error = ERROR_NULL; /* that nothing changed is none */
+	int ended = store_revision_end(writer, &job->result.revision, &error), code;
+
+	if (ended != 0 && ended != E_EXISTS) {
+		*err = error;
+		return ended;
+	}
+	code = purge_keys(job, writer, err);
+	if (code != 0)
+		return code;
+	return ended == 0 ? end_changed(job, writer, err) : end_unchanged(job, writer, author, err);
 }
 
 /* All checks are done: what was written for them goes. *err is filled when the store can't go on. */
@@ -304,6 +337,10 @@ static void entitle(const struct change_request *request, struct store_writer *w
 {
 	char title[64];
 
+	if (request->purge_keys)
+		store_revision_entitle(writer, PURGE_TITLE);
+	if (request->rollback.number == 0)
+		return;
 	snprintf(title, sizeof(title), "rollback to %" PRIu64 ": ", request->rollback.number);
 	store_revision_entitle(writer, title);
 }
@@ -318,8 +355,7 @@ int request_run(struct job *base, struct store_writer *writer, struct error *err
 
 	if (code != 0)
 		return code;
-	if (request_is_rollback(job))
-		entitle(request, writer);
+	entitle(request, writer);
 	code = apply_items(job, writer, &error);
 	if (code != 0 && is_refusal(code))
 		code = error_set(&error, E_INTERNAL, "a store call was refused unexpectedly: %s", error.text);
@@ -334,13 +370,7 @@ int request_run(struct job *base, struct store_writer *writer, struct error *err
 		job->result.audited = true;
 		return audit(job, writer, &author, error_name(job->result.code), err);
 	}
-	code = store_revision_end(writer, &job->result.revision, &error);
-	if (code == E_EXISTS)
-		code = end_unchanged(job, writer, &author, err);
-	else if (code == 0)
-		code = end_changed(job, writer, err);
-	else
-		*err = error;
+	code = end_revision(job, writer, &author, err);
 	if (code == 0)
 		code = receipt_write_request(job, writer, err);
 	job->result.audited = code == 0;

@@ -21,6 +21,7 @@
 #include <uv.h>
 
 struct change_engine;
+struct durations;
 
 /* After a commit, on the loop: head is the newest revision; touched lists the selectors whose content changed, each once;
  * agents_changed: enrolment, revocation, labels or keys of an agent. */
@@ -45,9 +46,13 @@ struct change_config {
 };
 
 int change_engine_start(const struct change_config *config, struct change_engine **ret, struct error *err) MUST_USE;
+/* The end is near: who waits for a purge to be out of the files is answered soon, done or not. */
+void change_engine_hurry(struct change_engine *engine);
 /* Finishes what was submitted; then on_closed, then the memory goes. */
 void change_engine_close(struct change_engine *engine, void (*on_closed)(void *owner));
 size_t change_engine_pending(const struct change_engine *engine);
+/* How long the writer thread was busy each time, and who comes next had to wait. */
+const struct durations *change_engine_turns(const struct change_engine *engine);
 
 enum change_op { CHANGE_PUT, CHANGE_CREATE, CHANGE_PATCH, CHANGE_DELETE };
 
@@ -91,6 +96,8 @@ struct change_request {
 	size_t items_len;
 	bool strict;        /* warnings are errors */
 	bool dry_run;       /* every check, and then nothing: no revision, no row of the audit trail, no receipt */
+	bool purge_keys;    /* of a deletion: keys are erased from history too, also of what is deleted already; answered when they are out of
+	                     * the store's files, E_UNAVAILABLE when that takes too long (the change stands) */
 	bool create_only;   /* If-None-Match: *; a PATCH or DELETE of what exists is refused by it too (RFC 9110 13.1.2) */
 	char *if_match;     /* owned; ETag list text or NULL; for a request of one item */
 	char *if_match_head; /* owned; ETag list that the store as a whole ("EPOCH-REVISION" of its head) must match, or NULL */
@@ -116,6 +123,7 @@ struct change_result {
 	bool audited;  /* a row of the audit trail tells of it */
 	bool changed;  /* false: a no-op, no revision was made; of a dry run: one would have been made */
 	bool created;  /* the (first) item did not exist */
+	size_t purged; /* how many states of history lost their keys */
 	json_t *answer; /* the (first) put item as rendered; NULL for deletions; of a dry run without what only a revision gives */
 	char etag[64];
 	const char **selectors; /* touched by this change; when nothing changed, of the objects that are so already */

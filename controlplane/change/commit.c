@@ -42,6 +42,8 @@ static uint64_t next_due(const struct change_engine *engine)
 		due = engine->statuses.due;
 	if (engine->rotation.state != ROTATION_REST && engine->rotation.due < due)
 		due = engine->rotation.due;
+	if (engine->erasure.waiting.first != NULL && engine->erasure.due < due)
+		due = engine->erasure.due;
 	return due;
 }
 
@@ -152,6 +154,7 @@ void commit_thread(void *argument)
 	rotation_look(&engine->rotation, engine->writer);
 	while (wait_for_work(engine, &batch, &statuses)) {
 		struct error error = ERROR_NULL;
+		uint64_t begun = uv_hrtime();
 		int code = 0;
 
 		for (struct job *job = batch != NULL ? batch->jobs : NULL; job != NULL; job = job->next)
@@ -167,6 +170,8 @@ void commit_thread(void *argument)
 		rotation_look(&engine->rotation, engine->writer);
 		rotation_turn(engine);
 		upkeep_turn(engine);
+		erasure_turn(engine);
+		durations_note(&engine->turns, uv_hrtime() - begun);
 	}
 	uv_mutex_lock(&engine->mutex);
 	engine->stopped = true;

@@ -18,8 +18,9 @@ void job_move(struct job *job, enum job_state to)
 		[JOB_PREPARING] = 1u << JOB_QUEUED | 1u << JOB_DONE,
 		[JOB_QUEUED] = 1u << JOB_RUNNING,
 		[JOB_RUNNING] = 1u << JOB_COMMITTED,
-		[JOB_COMMITTED] = 1u << JOB_RENDERING | 1u << JOB_DONE,
-		[JOB_RENDERING] = 1u << JOB_DONE,
+		[JOB_COMMITTED] = 1u << JOB_RENDERING | 1u << JOB_ERASING | 1u << JOB_DONE,
+		[JOB_RENDERING] = 1u << JOB_ERASING | 1u << JOB_DONE,
+		[JOB_ERASING] = 1u << JOB_DONE,
 		[JOB_DONE] = 0,
 	};
 
@@ -134,6 +135,20 @@ static void finish_batch(struct batch *batch)
 	free(batch->touched);
 	for (; job != NULL; job = next) { /* the batch rests in its first job: gone after the first turn */
 		next = job->next;
+		if (job->erases)
+			erasure_wait(job);
+		else
+			finish_job(job);
+	}
+	stop_if_done(engine);
+}
+
+static void finish_erased(struct change_engine *engine)
+{
+	struct job *next;
+
+	for (struct job *job = erasure_take_answered(engine); job != NULL; job = next) {
+		next = job->next;
 		finish_job(job);
 	}
 	stop_if_done(engine);
@@ -210,6 +225,7 @@ static void on_async(uv_async_t *async)
 		handle_batch(engine, batch);
 	}
 	upkeep_answer(engine);
+	finish_erased(engine);
 	if (stopped && !uv_is_closing((uv_handle_t *)async)) {
 		uv_thread_join(&engine->thread);
 		uv_close((uv_handle_t *)async, on_async_closed);
@@ -280,6 +296,7 @@ int change_engine_start(const struct change_config *config, struct change_engine
 	engine->config = *config;
 	engine->queue.end = &engine->queue.first;
 	engine->committed_end = &engine->committed;
+	erasure_init(&engine->erasure);
 	code = prepare_engine(engine, err);
 	if (code == 0)
 		code = start_threads(engine, err);
@@ -297,15 +314,26 @@ int change_engine_start(const struct change_config *config, struct change_engine
 	return 0;
 }
 
+void change_engine_hurry(struct change_engine *engine)
+{
+	erasure_hurry(engine);
+}
+
 void change_engine_close(struct change_engine *engine, void (*on_closed)(void *owner))
 {
 	assert(!engine->closing);
 	engine->closing = true;
 	engine->on_closed = on_closed;
+	erasure_hurry(engine);
 	stop_if_done(engine);
 }
 
 size_t change_engine_pending(const struct change_engine *engine)
 {
 	return engine->pending;
+}
+
+const struct durations *change_engine_turns(const struct change_engine *engine)
+{
+	return &engine->turns;
 }

@@ -3,10 +3,12 @@
  *
  *     PREPARING (uv pool) --> QUEUED --> RUNNING (writer thread) --> COMMITTED --> RENDERING (uv pool) --> DONE (loop)
  *         +------- refused by itself ------------------------------------------------------------------------^
+ * One that erased keys is ERASING on its way to DONE, until they are out of the store's files.
  *
  * A job is owned by the thread it is on; the engine's mutex guards the lists between them. */
 #pragma once
 
+#include "base/durations.h"
 #include "change/change.h"
 #include "store/store_write.h"
 
@@ -25,7 +27,7 @@ struct job_ops {
 	void (*finish)(struct job *job);                          /* loop: tells the caller, frees the job */
 };
 
-enum job_state { JOB_NEW, JOB_PREPARING, JOB_QUEUED, JOB_RUNNING, JOB_COMMITTED, JOB_RENDERING, JOB_DONE };
+enum job_state { JOB_NEW, JOB_PREPARING, JOB_QUEUED, JOB_RUNNING, JOB_COMMITTED, JOB_RENDERING, JOB_ERASING, JOB_DONE };
 
 /* Jobs that shared a transaction; kept in the first of them, so that a commit needs no memory to be told. */
 struct batch {
@@ -52,6 +54,7 @@ struct job {
 	/* What run did. */
 	bool changed; /* a revision was made */
 	bool agents_changed;
+	bool erases, erased; /* keys in history; and they are out of the store's files */
 	struct store_revision revision;
 	char **selectors; /* owned, as are the strings; touched, or of a no-op what its caller may wait for */
 	size_t selectors_len;
@@ -95,6 +98,13 @@ struct upkeep {
 	bool answered;   /* guarded */
 };
 
+/* erase.c. All of it is guarded by the engine's mutex. */
+struct erasure {
+	struct job_list waiting, answered;
+	uint64_t due, until; /* uv_hrtime of the next try, and when those who wait have waited long enough */
+	bool hurried;        /* nobody waits for long any more */
+};
+
 struct change_engine {
 	struct change_config config;
 	struct store_writer *writer; /* the writer thread's */
@@ -114,6 +124,8 @@ struct change_engine {
 	struct status_queue statuses;
 	struct rotation rotation;
 	struct upkeep upkeep;
+	struct erasure erasure;
+	struct durations turns; /* of the writer thread, each from waking up to waiting again */
 	bool dry_run; /* one of more than CHANGE_DRY_ITEMS_MAX items is under way */
 	bool stop;    /* the writer ends when the queue is empty */
 	bool stopped; /* it has */
@@ -139,6 +151,13 @@ void rotation_turn(struct change_engine *engine);
 /* upkeep.c: on the writer thread, does what is due; on the loop, answers how far history may be cut. */
 void upkeep_turn(struct change_engine *engine);
 void upkeep_answer(struct change_engine *engine);
+
+/* erase.c: the loop hands a job over and takes those back that are answered; the writer thread does what is due. */
+void erasure_init(struct erasure *erasure);
+void erasure_wait(struct job *job);
+struct job *erasure_take_answered(struct change_engine *engine);
+void erasure_turn(struct change_engine *engine);
+void erasure_hurry(struct change_engine *engine); /* it is closing */
 
 /* status.c */
 int status_queue_init(struct status_queue *queue, struct error *err) MUST_USE;

@@ -43,6 +43,18 @@ void request_release_items(struct request_job *job)
 		malloc_trim(0);
 }
 
+static void free_items(struct request_job *job)
+{
+	request_drop_items(job);
+	for (size_t i = 0; i < job->request.items_len; i++) {
+		if (job->request.items != NULL)
+			free(job->request.items[i].if_match);
+	}
+	free(TAKE_PTR(job->request.items));
+	free(TAKE_PTR(job->items));
+	job->request.items_len = 0;
+}
+
 struct change_request *change_request_free(struct change_request *request)
 {
 	struct request_job *job;
@@ -50,19 +62,13 @@ struct change_request *change_request_free(struct change_request *request)
 	if (request == NULL)
 		return NULL;
 	job = container_of(request, struct request_job, request);
-	for (size_t i = 0; i < request->items_len; i++) {
-		if (request->items != NULL)
-			free(request->items[i].if_match);
-	}
-	request_drop_items(job);
+	free_items(job);
 	if (request->feed != NULL)
 		request->feed->free(request->feed);
-	free(request->items);
 	free(request->if_match);
 	free(request->if_match_head);
 	free(request->receipt);
 	scope_unref(request->scope);
-	free(job->items);
 	findings_deinit(&job->result.findings);
 	json_decref(job->result.answer);
 	store_row_deinit(&job->row);
@@ -156,6 +162,7 @@ static void on_fail(struct job *base, const struct error *error)
 	if (job->result.code == 0) /* a refusal stands: it was right whatever became of the others */
 		request_fail(job, error);
 	job->result.audited = false; /* the row is lost with the transaction */
+	base->erases = false;
 }
 
 /* What only a revision gives: the version, the uid of what is new, an id that the next request will not get. */
@@ -198,11 +205,34 @@ static void release_dry_run(struct request_job *job)
 	uv_mutex_unlock(&engine->mutex);
 }
 
+static void on_free_items(uv_work_t *work)
+{
+	free_items(container_of(work, struct request_job, job.work));
+}
+
+static void on_items_freed(uv_work_t *work, int status)
+{
+	change_request_free(&container_of(work, struct request_job, job.work)->request);
+}
+
+/* Many items take milliseconds, which the loop has not. */
+static void free_finished(struct request_job *job)
+{
+	uv_loop_t *loop = job->job.engine->config.loop;
+
+	if (job->request.items_len < TRIM_ITEMS || uv_queue_work(loop, &job->job.work, on_free_items, on_items_freed) != 0)
+		change_request_free(&job->request);
+}
+
 static void on_finish(struct job *base)
 {
 	struct request_job *job = container_of(base, struct request_job, job);
 
 	release_dry_run(job);
+	if (base->erases && !base->erased)
+		job->result.code = error_set(&job->result.error, E_UNAVAILABLE,
+		                             "the keys are erased, but the store's log still holds them, since somebody reads the store as it "
+		                             "was before (a backup?): ask again");
 	job->result.selectors = (const char **)(void *)base->selectors;
 	job->result.selectors_len = base->selectors_len;
 	job->result.states = &job->states;
@@ -210,7 +240,7 @@ static void on_finish(struct job *base)
 	job->result.items_len = job->request.items_len;
 	if (job->done != NULL)
 		job->done(&job->result, job->context);
-	change_request_free(&job->request);
+	free_finished(job);
 }
 
 const struct job_ops request_ops = {

@@ -3,6 +3,7 @@
 #include "envelopes.h"
 
 #include "base/secret.h"
+#include "store/store_history.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,8 @@ int envelopes_put(struct envelopes *envelopes, const struct store *store, const 
 	Tlsplane__Envelope *envelope;
 	int rc = grow(&envelopes->puts, envelopes->puts_len, &envelopes->puts_cap, err);
 
+	if (rc == 0 && store_is_purged(row)) /* an agent could make nothing of it; by now it should not have it either */
+		rc = error_set(err, E_GONE, "keys of what was being sent have been purged from history");
 	if (rc == 0 && row->sealed.len > 0)
 		rc = store_open_secret(store, row, &secret, err);
 	if (rc < 0)

@@ -122,9 +122,11 @@ void session_send(struct session *session, Tlsplane__MessageType type, const Pro
 		session_close(session, &err);
 }
 
+/* Purged keys in the middle of an update are no failure; the agent comes back, and is sent what is there now. */
 void session_fail(struct session *session, const struct error *err)
 {
-	log_event(LOG_ERROR, "agent session failed", LOG_STR("agent", session->agent == NULL ? NULL : session->agent->id),
+	log_event(err->code == E_GONE ? LOG_INFO : LOG_ERROR, "agent session failed",
+	          LOG_STR("agent", session->agent == NULL ? NULL : session->agent->id),
 	          LOG_STR("address", channel_address(session->channel)), LOG_ERR(err));
 	session_close(session, err);
 }

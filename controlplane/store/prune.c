@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Cutting history: ended states of configuration, and the lists of what revisions changed, up to the floor. What agents and tokens were
- * stays, so that no id is used again; so do revision rows, which the chain of hashes needs. */
+ * stays, so that no id is used again; so do revision rows, which the chain of hashes needs. And erasing keys from what is kept: the rows
+ * stay, the connection overwrites what they lose (secure_delete). */
 #include "store/facets.h"
 #include "store/store_history.h"
 
@@ -107,4 +108,16 @@ int store_prune(struct store_writer *writer, uint64_t floor, size_t max, bool *r
 		*ret_done = code == 0 && (size_t)sqlite3_changes(database->handle) < max;
 	}
 	return code == 0 ? meta_set_number(database, "history_swept", *ret_done ? floor : swept, err) : code;
+}
+
+int store_purge_secrets(struct store_writer *writer, enum kind kind, const char *id, size_t *ret_count, struct error *err)
+{
+	struct database *database = &writer->reader.database;
+	int code;
+
+	assert(writer->state == WRITER_OPEN);
+	code = statement_run(database, STMT_SECRETS_PURGE, err, V_INT(kind), V_TEXT(id));
+	if (code == 0)
+		*ret_count = (size_t)sqlite3_changes(database->handle);
+	return code;
 }

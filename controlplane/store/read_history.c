@@ -54,9 +54,17 @@ bool store_states_are_equal(const struct store_row *a, const struct store_row *b
 	       (x->body.len == 0 || memcmp(x->body.data, y->body.data, x->body.len) == 0);
 }
 
+int store_has_states(struct store_reader *reader, enum kind kind, const char *id, bool *ret, struct error *err)
+{
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_STATE_SPANS, err, V_INT(kind), V_TEXT(id), V_INT(INT64_MAX));
+
+	return code == 0 ? statement_step(&statement, ret, err) : code;
+}
+
 bool store_is_purged(const struct store_row *row)
 {
-	return row->sealed.len == 0 && kind_find(row->state.object.kind)->has_secret;
+	return row->sealed.len == 0 && row->to_revision != 0 && kind_find(row->state.object.kind)->has_secret;
 }
 
 /* Walks ----------------------------------------------------------------------------------------------------------- */

@@ -18,10 +18,13 @@
 
 #define REVISION "number, epoch, time, chain, actor, request_id, source, summary, changes"
 
-/* States of selector ?1 that began in (?2, ?3] and are still valid at ?3. */
-#define BEGAN_BETWEEN                                                                                                  \
-	" FROM object WHERE selector = ?1 AND held = 1 AND from_rev > ?2 AND from_rev <= ?3"                               \
-	" AND (to_rev IS NULL OR to_rev > ?3)"
+/* States that selector ?1 held and that ended; the last column: is it a removal between ?2 and ?3, that is, valid at ?2, and nothing of the
+ * same id is in the selector at ?3? */
+#define ENDED                                                                                                          \
+	"SELECT " ROW_OF("o.") ", CASE WHEN o.from_rev <= ?2 THEN NOT ifnull((SELECT n.held = 1 AND n.selector = ?1"           \
+	                       " AND (n.to_rev IS NULL OR n.to_rev > ?3) FROM object n WHERE n.kind = o.kind AND n.id = o.id" \
+	                       " AND n.from_rev <= ?3 ORDER BY n.from_rev DESC LIMIT 1), 0) ELSE 0 END"                       \
+	                       " FROM object o WHERE o.selector = ?1 AND o.held = 1"
 
 const struct statement_text statement_table[STMT_COUNT_] = {
     [STMT_BEGIN_READ] = {"BEGIN DEFERRED", false},
@@ -114,6 +117,8 @@ const struct statement_text statement_table[STMT_COUNT_] = {
                           " ORDER BY to_rev LIMIT 1",
                           false},
     [STMT_STATE_DELETE] = {"DELETE FROM object WHERE row_id = ?1", false},
+    [STMT_SECRETS_PURGE] = {"UPDATE object SET secret = NULL WHERE kind = ?1 AND id = ?2 AND to_rev IS NOT NULL AND secret IS NOT NULL",
+                            false},
     [STMT_CHANGES_DELETE] = {"DELETE FROM change WHERE (revision, kind, id) IN"
                              " (SELECT revision, kind, id FROM change WHERE revision <= ?1 ORDER BY revision, kind, id LIMIT ?2)",
                              false},
@@ -132,13 +137,13 @@ const struct statement_text statement_table[STMT_COUNT_] = {
                             "SELECT " ROW " FROM object WHERE selector = ?1 AND held = 1 AND to_rev > ?2"
                             " AND row_id > ?3 AND from_rev <= ?2 ORDER BY row_id LIMIT ?4",
                             false},
-    [STMT_SCAN_REMOVED] = {"SELECT " ROW_OF("o.") " FROM object o WHERE o.selector = ?1 AND o.held = 1 AND o.to_rev > ?2"
-                           " AND o.to_rev <= ?3 AND o.from_rev <= ?2 AND NOT ifnull((SELECT n.held = 1 AND n.selector = ?1"
-                           " AND (n.to_rev IS NULL OR n.to_rev > ?3) FROM object n WHERE n.kind = o.kind AND n.id = o.id"
-                           " AND n.from_rev <= ?3 ORDER BY n.from_rev DESC LIMIT 1), 0)",
-                           false},
-    [STMT_SCAN_PUT] = {"SELECT " ROW BEGAN_BETWEEN " ORDER BY from_rev, row_id", false}, /* both grow together */
-    [STMT_COUNT_PUT] = {"SELECT count(*)" BEGAN_BETWEEN, false},
+    [STMT_SCAN_ENDED_AT] = {ENDED " AND o.to_rev = ?4 AND o.row_id > ?6 ORDER BY o.row_id LIMIT ?5", false},
+    [STMT_SCAN_ENDED_AFTER] = {ENDED " AND o.to_rev > ?4 AND o.to_rev <= ?3 ORDER BY o.to_rev, o.row_id LIMIT ?5", false},
+    [STMT_ENDED_AT] = {"SELECT to_rev FROM object WHERE row_id = ?1", false},
+    /* What began in (?2, ?3] and is still valid at ?3; both columns of the order grow together. */
+    [STMT_SCAN_PUT] = {"SELECT " ROW " FROM object WHERE selector = ?1 AND held = 1 AND from_rev > ?2 AND from_rev <= ?3"
+                       " AND (to_rev IS NULL OR to_rev > ?3) ORDER BY from_rev, row_id",
+                       false},
 
     [STMT_REF_PUT] = {"INSERT INTO ref (from_kind, from_id, pointer, to_kind, to_id) VALUES (?1, ?2, ?3, ?4, ?5)", false},
     [STMT_REF_DELETE] = {"DELETE FROM ref WHERE from_kind = ?1 AND from_id = ?2", false},

@@ -21,6 +21,8 @@ int store_get_state(struct store_reader *reader, enum kind kind, const char *id,
                     bool *ret_exists, struct error *err) MUST_USE;
 /* Equal in all that users write; keys are known by the hashes in the body. */
 bool store_states_are_equal(const struct store_row *a, const struct store_row *b);
+/* Is any state kept, current or ended? */
+int store_has_states(struct store_reader *reader, enum kind kind, const char *id, bool *ret, struct error *err) MUST_USE;
 /* An ended state whose keys were erased. */
 bool store_is_purged(const struct store_row *row);
 

@@ -63,6 +63,9 @@ const char *store_touched(const struct store_writer *writer, size_t index);
 /* Cuts history (store_history.h): the floor rises to `floor`, and up to `max` rows of what is below go, in a transaction. *ret_done: all
  * of it is gone. */
 int store_prune(struct store_writer *writer, uint64_t floor, size_t max, bool *ret_done, struct error *err) MUST_USE;
+/* Erases the secrets of the object's ended states, in a transaction, outside revisions; *ret_count had one. They are out of the files when
+ * store_clear_log has emptied the log after the commit. */
+int store_purge_secrets(struct store_writer *writer, enum kind kind, const char *id, size_t *ret_count, struct error *err) MUST_USE;
 /* Gives up to `max` states that an earlier release wrote what lists find them by (store_lists.h), in a transaction.
  * *ret_done: all have it. */
 int store_fill_facets(struct store_writer *writer, size_t max, bool *ret_done, struct error *err) MUST_USE;

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests that erased keys are answered when nothing of them is left in the store's files: not before the write-ahead log was emptied,
+ * which waits for whoever reads an older state (a backup). The writer thread tries again and again between the changes; who has waited
+ * too long is told to ask again, which is harmless. Their change stands, and agents were told of it, all the while. */
+#include "change/engine.h"
+
+#define MS UINT64_C(1000000)
+#define RETRY (50 * MS)
+#define PATIENCE (30000 * MS) /* below that of people's HTTP clients */
+
+static void list_add(struct job_list *list, struct job *job)
+{
+	job->next = NULL;
+	*list->end = job;
+	list->end = &job->next;
+}
+
+static struct job *list_take(struct job_list *list)
+{
+	struct job *first = list->first;
+
+	list->first = NULL;
+	list->end = &list->first;
+	return first;
+}
+
+void erasure_init(struct erasure *erasure)
+{
+	(void)list_take(&erasure->waiting);
+	(void)list_take(&erasure->answered);
+}
+
+void erasure_wait(struct job *job)
+{
+	struct change_engine *engine = job->engine;
+	struct erasure *erasure = &engine->erasure;
+
+	job_move(job, JOB_ERASING);
+	uv_mutex_lock(&engine->mutex);
+	if (erasure->waiting.first == NULL) {
+		erasure->due = uv_hrtime();
+		erasure->until = erasure->due + PATIENCE;
+	}
+	list_add(&erasure->waiting, job);
+	uv_cond_signal(&engine->cond);
+	uv_mutex_unlock(&engine->mutex);
+}
+
+/* With the mutex held. Who came meanwhile is served by the same: their commits, too, were before the log was emptied. */
+static void answer(struct change_engine *engine, bool erased)
+{
+	struct erasure *erasure = &engine->erasure;
+	struct job *next;
+
+	for (struct job *job = list_take(&erasure->waiting); job != NULL; job = next) {
+		next = job->next;
+		job->erased = erased;
+		list_add(&erasure->answered, job);
+	}
+	uv_async_send(&engine->async);
+}
+
+void erasure_turn(struct change_engine *engine)
+{
+	struct erasure *erasure = &engine->erasure;
+	uint64_t left = 0;
+	bool is_due, erased;
+
+	uv_mutex_lock(&engine->mutex);
+	is_due = erasure->waiting.first != NULL && uv_hrtime() >= erasure->due;
+	uv_mutex_unlock(&engine->mutex);
+	if (!is_due)
+		return;
+	erased = store_clear_log(engine->writer, true, &left, NULL) == 0;
+	uv_mutex_lock(&engine->mutex);
+	erasure->due = uv_hrtime() + RETRY;
+	if (erased || erasure->hurried || uv_hrtime() >= erasure->until)
+		answer(engine, erased);
+	uv_mutex_unlock(&engine->mutex);
+}
+
+void erasure_hurry(struct change_engine *engine)
+{
+	uv_mutex_lock(&engine->mutex);
+	engine->erasure.hurried = true;
+	uv_mutex_unlock(&engine->mutex);
+}
+
+struct job *erasure_take_answered(struct change_engine *engine)
+{
+	struct job *first;
+
+	uv_mutex_lock(&engine->mutex);
+	first = list_take(&engine->erasure.answered);
+	uv_mutex_unlock(&engine->mutex);
+	return first;
+}
