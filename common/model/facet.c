@@ -112,14 +112,15 @@ bool facet_next(struct bytes *rest, struct facet *ret)
 
 /* Taking ---------------------------------------------------------------------------------------------------------- */
 
+/* E_SYNTAX: they are no JSON, or so says Jansson when its lexer has no memory. */
 static int put_labels(const char *labels, struct buf *out, struct error *err)
 {
-	json_t *object = labels != NULL ? json_loads(labels, 0, NULL) : NULL;
+	json_t *object = NULL, *value;
 	const char *key;
-	json_t *value;
+	int code = labels != NULL ? resource_load_json(BYTES(labels, strlen(labels)), &object, err) : 0;
 
-	if (labels != NULL && object == NULL)
-		return error_nomem(err); /* our own text */
+	if (code != 0)
+		return code;
 	json_object_foreach(object, key, value) {
 		put_hash(out, FACET_LABEL, key, NULL);
 		put_hash(out, FACET_LABEL, key, json_string_value(value) != NULL ? json_string_value(value) : "");
@@ -176,14 +177,21 @@ static void put_ssl(const Tlsplane__Ssl *ssl, const struct cert_list *lists, str
 		put_number(out, FACET_EXPIRY, expiry > 0 ? (uint64_t)expiry : 0);
 }
 
-int facets_of_parts(const char *labels, const Tlsplane__Ssl *ssl, const struct cert_list *lists, struct buf *out,
-                    struct error *err)
+static int put_all(const char *labels, const Tlsplane__Ssl *ssl, const struct cert_list *lists, struct buf *out, struct error *err)
 {
 	int code = put_labels(labels, out, err);
 
 	if (code == 0 && ssl != NULL)
 		put_ssl(ssl, lists, out);
 	return code == 0 && out->failed ? error_nomem(err) : code;
+}
+
+int facets_of_parts(const char *labels, const Tlsplane__Ssl *ssl, const struct cert_list *lists, struct buf *out,
+                    struct error *err)
+{
+	int code = put_all(labels, ssl, lists, out, err);
+
+	return code != 0 ? error_nomem(err) : 0; /* the text is our own, of a moment ago */
 }
 
 /* Of each pair the leaf alone. What can't be parsed is left empty: such an object is not found by its certificate. */
@@ -213,7 +221,9 @@ int facets_of_state(const struct resource_state *state, struct buf *out, struct 
 	if (code != E_NOMEM)
 		code = ssl != NULL ? load_leaves(ssl, lists, err) : 0;
 	if (code == 0)
-		code = facets_of_parts(state->labels, ssl, lists, out, err);
+		code = put_all(state->labels, ssl, lists, out, err);
+	if (code != 0 && code != E_NOMEM)
+		code = error_set(err, E_CORRUPT, "stored labels are no JSON");
 	for (size_t i = 0; i < CERT_LISTS_PAIRS; i++)
 		cert_list_deinit(&lists[i]);
 	return code;

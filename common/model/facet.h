@@ -46,7 +46,7 @@ void facet_reverse(const char *name, char *out);
 /* Takes the first facet off *rest. False: there is none, or what follows is not in this encoding. */
 bool facet_next(struct bytes *rest, struct facet *ret);
 
-/* Of a state in the store. Appends. What can't be decoded has none but its labels. */
+/* Of a state in the store. Appends. A body that can't be decoded has none but its labels; E_CORRUPT: not even those. */
 int facets_of_state(const struct resource_state *state, struct buf *out, struct error *err) MUST_USE;
 /* Of what was just parsed: labels as compact JSON or NULL; ssl NULL: of another kind; lists are its pairs' chains. Appends. */
 int facets_of_parts(const char *labels, const Tlsplane__Ssl *ssl, const struct cert_list *lists, struct buf *out,

@@ -4,7 +4,12 @@
 
 #include "api/filter.h"
 #include "api/visible.h"
+#include "crypto/crypto.h"
+#include "crypto/seal.h"
 #include "store/store_history.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define LIST_RETRY_SECONDS 5
 
@@ -31,6 +36,34 @@ void list_close_page(struct call *call, json_t *items, const char *next, struct 
 	                           text, "total", total != NULL ? json_integer((json_int_t)*total) : NULL);
 	if (call->document == NULL)
 		error_nomem(&call->error);
+}
+
+/* Where a page ends may be an object that its reader is not to know of, since what was passed over counts as well: its id is told sealed,
+ * to this token, until the process ends. */
+static int seal_place(const struct call *call, char after[QUERY_AFTER_MAX + 1], struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf sealed = BUF_NULL;
+	int r = keyring_seal(call->api->places, BYTES(call->identity.sha256, SHA256_LEN), BYTES(after, strlen(after)), &sealed, err);
+
+	if (r == 0)
+		crypto_hex(sealed.data, sealed.len, after);
+	return r;
+}
+
+static int open_place(const struct call *call, char after[QUERY_AFTER_MAX + 1], struct error *err)
+{
+	CLEANUP(secret_free) struct secret *place = NULL;
+	uint8_t sealed[QUERY_AFTER_MAX / 2];
+	size_t len = strlen(after);
+	int r = E_CORRUPT;
+
+	if (crypto_unhex(after, len, sealed))
+		r = keyring_open(call->api->places, BYTES(call->identity.sha256, SHA256_LEN), BYTES(sealed, len / 2), &place, err);
+	if (r == E_CORRUPT)
+		return error_set(err, E_SYNTAX, "the cursor is not one that this token was given since the control plane was started; start again");
+	if (r == 0)
+		snprintf(after, QUERY_AFTER_MAX + 1, "%.*s", (int)place->len, (const char *)place->data);
+	return r;
 }
 
 static int take_row(const struct store_row *row, void *context)
@@ -61,12 +94,13 @@ static int take_row(const struct store_row *row, void *context)
 	return 0;
 }
 
-/* By id, all of them. */
-static int list_all(struct list *list)
+/* By id, all of them. What is now needs no look at what was. */
+static int list_all(struct list *list, uint64_t head)
 {
 	struct call *call = list->call;
+	uint64_t revision = list->cursor.revision.number;
 
-	return store_list(list->reader, call->route->kind, list->cursor.after, list->cursor.revision.number,
+	return store_list(list->reader, call->route->kind, list->cursor.after, revision == head ? 0 : revision,
 	                  visible_is_limited(call) ? LIST_LOOKS_MAX + 1 : call->query.limit + 1, take_row, list, list->err);
 }
 
@@ -80,6 +114,7 @@ static int list_found(struct list *list)
 		r = filter_read_place(list->cursor.after, &filter.lister, list->err);
 	if (r < 0)
 		return r;
+	filter_confine(&filter, call->identity.scope);
 	filter.lister.kind = call->route->kind;
 	filter.lister.revision = list->cursor.revision.number;
 	filter.lister.looks = LIST_LOOKS_MAX;
@@ -110,10 +145,14 @@ void list_objects(struct call *call, struct store_reader *reader,
 		list.cursor.revision = head.revision;
 	else if (r == 0)
 		r = store_check_kept(reader, list.cursor.revision.number, &call->error);
+	if (r == 0 && list.cursor.after[0] != 0 && visible_is_limited(call))
+		r = open_place(call, list.cursor.after, &call->error);
 	if (r == 0)
-		r = filter_is_needed(&call->query) ? list_found(&list) : list_all(&list);
+		r = filter_is_needed(&call->query, call->identity.scope) ? list_found(&list) : list_all(&list, head.revision.number);
 	if (r >= 0)
 		r = store_count(reader, call->route->kind, &total, &call->error);
+	if (r >= 0 && list.more && visible_is_limited(call))
+		r = seal_place(call, list.cursor.after, &call->error);
 	if (r < 0) {
 		json_decref(list.items);
 		return;

@@ -17,7 +17,7 @@
 struct find {
 	struct store_reader *reader;
 	struct store_lister *lister;
-	int (*fn)(const struct store_row *row, void *context);
+	int (*fn)(const struct store_row *row, struct bytes facets, void *context);
 	void *context;
 	struct error *err;
 };
@@ -88,7 +88,7 @@ static bool row_holds(const struct store_lister *lister, const struct store_row 
 /* 1: fn has had enough. */
 static int offer(struct find *find, const struct store_row *row, struct bytes facets)
 {
-	return row_holds(find->lister, row, facets) ? find->fn(row, find->context) : 0;
+	return row_holds(find->lister, row, facets) ? find->fn(row, facets, find->context) : 0;
 }
 
 static int offer_row(struct find *find, int64_t row_id)
@@ -107,30 +107,10 @@ static int offer_row(struct find *find, int64_t row_id)
 }
 
 /* Behind what has been looked at whole: all states of an object under one value, of which at most one is valid. */
-struct place {
-	char id[ID_MAX + 1];
-	uint64_t expiry;
-	bool is_set;
-};
-
-static void pass(struct store_lister *lister, const struct place *place)
+static void pass(struct store_lister *lister, const char *id, uint64_t expiry)
 {
-	if (!place->is_set)
-		return;
-	memcpy(lister->after, place->id, sizeof(lister->after));
-	lister->after_expiry = place->expiry;
-}
-
-static bool is_at(const struct place *place, const char *id, uint64_t expiry)
-{
-	return place->is_set && place->expiry == expiry && strcmp(place->id, id) == 0;
-}
-
-static void place_set(struct place *place, const char *id, uint64_t expiry)
-{
-	snprintf(place->id, sizeof(place->id), "%s", id);
-	place->expiry = expiry;
-	place->is_set = true;
+	snprintf(lister->after, sizeof(lister->after), "%s", id);
+	lister->after_expiry = expiry;
 }
 
 /* All objects by id. */
@@ -138,7 +118,6 @@ static int walk_all(struct find *find)
 {
 	struct store_lister *lister = find->lister;
 	CLEANUP(statement_end) struct statement statement = {0};
-	struct place place = {.is_set = false};
 	char after[ID_MAX + 1]; /* what is bound must stay */
 	int code;
 
@@ -157,8 +136,7 @@ static int walk_all(struct find *find)
 		if (code == 0)
 			code = offer(find, &row, column_bytes(&statement, ROW_COLUMNS));
 		if (code == 0) {
-			place_set(&place, row.state.object.id, 0);
-			pass(lister, &place);
+			pass(lister, row.state.object.id, 0);
 			lister->looks--;
 		}
 	}
@@ -169,33 +147,33 @@ static int walk_all(struct find *find)
 static int walk_facets(struct find *find, struct statement *statement, uint64_t end)
 {
 	struct store_lister *lister = find->lister;
-	struct place place = {.is_set = false};
-	int64_t newest = 0;
+	char id[ID_MAX + 1] = ""; /* that is being looked at, so far under this value */
+	uint64_t value = 0;
+	int64_t last = 0;
 	int code = 0;
 
 	while (code == 0) {
-		const char *id;
-		uint64_t value;
+		const char *next;
 		bool found = false;
 
 		code = statement_step(statement, &found, find->err);
 		lister->ended = code == 0 && (!found || column_u64(statement, 2) >= end);
 		if (code != 0 || lister->ended)
 			return code;
-		id = column_text(statement, 0);
-		value = column_u64(statement, 2);
-		if (id == NULL)
+		next = column_text(statement, 0);
+		if (next == NULL)
 			return error_nomem(find->err);
-		if (!is_at(&place, id, value)) {
-			pass(lister, &place);
+		if (id[0] != '\0' && strcmp(next, id) != 0) {
+			pass(lister, id, value);
 			if (lister->looks == 0)
 				return 0;
-			place_set(&place, id, value);
 		}
+		snprintf(id, sizeof(id), "%s", next);
+		value = column_u64(statement, 2);
 		lister->looks -= lister->looks > 0;
-		if ((int64_t)column_u64(statement, 1) != newest)
+		if ((int64_t)column_u64(statement, 1) != last) /* a state may have several of a term's values */
 			code = offer_row(find, (int64_t)column_u64(statement, 1));
-		newest = (int64_t)column_u64(statement, 1);
+		last = (int64_t)column_u64(statement, 1);
 	}
 	return code;
 }
@@ -278,11 +256,14 @@ static int compare_falling(const void *left, const void *right)
 	return compare_rising(right, left);
 }
 
-static int on_gathered(const struct store_row *row, void *context)
+static int on_gathered(const struct store_row *row, struct bytes facets, void *context)
 {
 	struct gathering *gathering = context;
 	struct gathered *item;
+	uint64_t expiry = 0;
 
+	if (!read_expiry(facets, &expiry) && gathering->lister->order != STORE_BY_ID)
+		return 0;
 	if (gathering->len == gathering->cap) {
 		size_t cap = gathering->cap > 0 ? 2 * gathering->cap : 64;
 		void *grown = reallocarray(gathering->items, cap, sizeof(*gathering->items));
@@ -293,29 +274,8 @@ static int on_gathered(const struct store_row *row, void *context)
 		gathering->cap = cap;
 	}
 	item = &gathering->items[gathering->len++];
-	*item = (struct gathered){.row_id = row->row_id};
+	*item = (struct gathered){.row_id = row->row_id, .expiry = expiry};
 	snprintf(item->id, sizeof(item->id), "%s", row->state.object.id);
-	return 0;
-}
-
-/* The expiry of each, which on_gathered is not given; those without one are not listed by it. */
-static int add_expiries(struct find *find, struct gathering *gathering)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < gathering->len; i++) {
-		CLEANUP(statement_end) struct statement statement = {0};
-		bool found = false;
-		int code = statement_start(&statement, &find->reader->database, STMT_GET_ROW, find->err, V_INT(gathering->items[i].row_id));
-
-		if (code == 0)
-			code = statement_step(&statement, &found, find->err);
-		if (code != 0)
-			return code;
-		if (found && read_expiry(column_bytes(&statement, ROW_COLUMNS), &gathering->items[i].expiry))
-			gathering->items[kept++] = gathering->items[i];
-	}
-	gathering->len = kept;
 	return 0;
 }
 
@@ -339,14 +299,12 @@ static int offer_gathered(struct find *find, struct gathering *gathering)
 		qsort(gathering->items, gathering->len, sizeof(*gathering->items), orders[lister->order]);
 	for (size_t i = 0; i < gathering->len && code == 0; i++) {
 		const struct gathered *item = &gathering->items[i];
-		struct place place = {.is_set = false};
 
 		if (!is_behind(lister, item))
 			continue;
 		code = offer_row(find, item->row_id);
-		place_set(&place, item->id, item->expiry);
 		if (code == 0)
-			pass(lister, &place);
+			pass(lister, item->id, item->expiry);
 	}
 	lister->ended = code == 0;
 	return code;
@@ -365,8 +323,6 @@ static int gather(struct find *find, const struct store_term *term)
 	all.order = term != NULL ? STORE_BY_ID : STORE_BY_EXPIRY;
 	all.looks = SIZE_MAX;
 	code = term != NULL ? walk_term(&inner, term) : walk_expiry(&inner);
-	if (code == 0 && find->lister->order != STORE_BY_ID)
-		code = add_expiries(find, &gathering);
 	if (code == 0)
 		code = offer_gathered(find, &gathering);
 	free(gathering.items);
@@ -425,10 +381,24 @@ static int check_ready(struct find *find)
 	return code;
 }
 
+/* The caller's own. */
+struct taker {
+	int (*fn)(const struct store_row *row, void *context);
+	void *context;
+};
+
+static int on_found(const struct store_row *row, struct bytes facets, void *context)
+{
+	const struct taker *taker = context;
+
+	return taker->fn(row, taker->context);
+}
+
 int store_find(struct store_reader *reader, struct store_lister *lister, int (*fn)(const struct store_row *row, void *context),
                void *context, struct error *err)
 {
-	struct find find = {reader, lister, fn, context, err};
+	struct taker taker = {fn, context};
+	struct find find = {reader, lister, on_found, &taker, err};
 	const struct store_term *term = NULL;
 	size_t count = 0, expiring = SIZE_MAX;
 	int code = check_ready(&find);
