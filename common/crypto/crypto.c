@@ -84,3 +84,24 @@ void crypto_hex(const void *data, size_t len, char *text)
 	}
 	text[2 * len] = 0;
 }
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool crypto_unhex(const char *text, size_t len, void *ret)
+{
+	uint8_t *bytes = ret;
+
+	for (size_t i = 0; i + 1 < len; i += 2) {
+		int high = hex_value(text[i]), low = hex_value(text[i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		bytes[i / 2] = (uint8_t)(high << 4 | low);
+	}
+	return len % 2 == 0;
+}

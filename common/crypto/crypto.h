@@ -8,6 +8,7 @@
 #include "base/macros.h"
 
 #include <openssl/types.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Starts OpenSSL without the machine's openssl.cnf, so that a snapshot means the same everywhere. Call first, once, in main. */
@@ -23,3 +24,4 @@ int crypto_hash_key(struct hash_key *key, struct error *err) MUST_USE; /* random
 int crypto_error(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 void crypto_hex(const void *data, size_t len, char *text); /* lower case, 2 * len + 1 bytes */
+bool crypto_unhex(const char *text, size_t len, void *ret); /* what crypto_hex has made of len / 2 bytes; false: not that */

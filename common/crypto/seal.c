@@ -54,15 +54,6 @@ static const struct keyring_key *keyring_find(const struct keyring *keyring, uin
 	return NULL;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 /* "ID HEX64\n" from [*text, end). False: not that. */
 static bool keyring_read_line(struct keyring *keyring, const char **text, const char *end)
 {
@@ -77,15 +68,9 @@ static bool keyring_read_line(struct keyring *keyring, const char **text, const 
 	if (id > UINT32_MAX || end - at < 1 + 2 * KEY_LEN + 1 || *at++ != ' ' ||
 	    keyring_find(keyring, (uint32_t)id) != NULL)
 		return false;
-	for (size_t i = 0; i < KEY_LEN; i++, at += 2) {
-		int high = hex_value(at[0]), low = hex_value(at[1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		key->key[i] = (uint8_t)(high << 4 | low);
-	}
-	if (*at++ != '\n')
+	if (!crypto_unhex(at, 2 * KEY_LEN, key->key) || at[2 * KEY_LEN] != '\n')
 		return false;
+	at += 2 * KEY_LEN + 1;
 	key->entry.id = (uint32_t)id;
 	keyring->count++;
 	*text = at;
@@ -213,11 +198,21 @@ static int put_random(struct keyring *keyring, uint32_t id, struct error *err)
 	return key_set_fingerprint(key, err);
 }
 
-/* One that exists is never replaced. */
-static int keyring_make_file(const char *path, struct error *err)
+int keyring_make(struct keyring **ret, struct error *err)
 {
 	CLEANUP(keyring_free) struct keyring *keyring = calloc(1, sizeof(*keyring));
 	int r = keyring == NULL ? error_nomem(err) : put_random(keyring, 1, err);
+
+	if (r == 0)
+		*ret = TAKE_PTR(keyring);
+	return r;
+}
+
+/* One that exists is never replaced. */
+static int keyring_make_file(const char *path, struct error *err)
+{
+	CLEANUP(keyring_free) struct keyring *keyring = NULL;
+	int r = keyring_make(&keyring, err);
 
 	if (r == 0)
 		r = keyring_save(keyring, path, false, err);

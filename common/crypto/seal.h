@@ -21,6 +21,7 @@ struct keyring;
 /* Reads path, or makes it (0600, durable) with one random key when it is absent and `create`. E_CORRUPT: not a keyring, or open to
  * others; E_NOT_FOUND: absent and not create. File: text, a line "tlsplane-keyring-v1", then "ID HEX64" per key, newest last. */
 int keyring_load(const char *path, bool create, struct keyring **ret, struct error *err) MUST_USE;
+int keyring_make(struct keyring **ret, struct error *err) MUST_USE; /* one random key, in memory alone */
 struct keyring *keyring_free(struct keyring *keyring); /* NULL allowed; wipes */
 DEFINE_CLEANUP(struct keyring, keyring_free);
 

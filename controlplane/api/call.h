@@ -30,6 +30,7 @@ struct api {
 	struct api_config config;
 	struct http_server *http;
 	struct names names;
+	struct keyring *places;                      /* owned; of this process alone: seals cursors (list.c) */
 	struct certificate *certificate;             /* NULL: plain HTTP */
 	struct store_reader *reader;                 /* the loop's own, for credentials */
 	struct store_reader *idle[API_IDLE_READERS]; /* for pool work */
@@ -80,15 +81,13 @@ struct call {
 	int status;                        /* of the answer held back while agents are waited for */
 	bool itemized;                     /* findings are of items: they carry their "index" */
 	struct publisher_wait *wait;
+	struct revision written;  /* by this call; number 0: nothing */
+	json_t *acked, *overtaken; /* owned; wait=acked: by whom, and what of it is no more (overtaken.h) */
 	struct served *served; /* owned; wait=served: what is asked for then (served.h) */
 	uint64_t poll_seen;  /* the newest revision when its answer was read */
 	uint64_t poll_end;   /* uv_now at which a call that polls ends; 0: it has not waited yet */
 	uint64_t poll_until; /* the same while it waits; else 0 */
 };
-
-/* Calls that wait, for agents or for a commit, leave half of the connections to others. */
-#define API_WAITING_MAX 256
-size_t api_count_waiting(const struct api *api);
 
 /* Frees the API when it is closing and nothing is left under way. */
 void api_end_if_closed(struct api *api);
@@ -114,6 +113,8 @@ void call_reply_error(struct call *call);
 /* A row of the audit trail for a write that is answered with `status`, unless the change layer has told of it. outcome: a name of
  * problem.h. */
 void call_note_refusal(struct call *call, int status, const char *outcome);
+/* The same for a request that was refused before there was a call: nobody has been asked who it is. */
+void call_note_early_refusal(struct api *api, const struct http_request *request, const char *outcome);
 
 /* Unix seconds; limits with that time in them. */
 uint64_t call_now(void);

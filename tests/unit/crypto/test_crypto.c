@@ -33,6 +33,24 @@ START_TEST(hashes)
 }
 END_TEST
 
+START_TEST(hex_there_and_back)
+{
+	const uint8_t data[] = {0x00, 0x9a, 0xf0, 0xff};
+	uint8_t back[sizeof(data)] = {1, 1, 1, 1};
+	char text[2 * sizeof(data) + 1];
+
+	crypto_hex(data, sizeof(data), text);
+	ck_assert_str_eq(text, "009af0ff");
+	ck_assert(crypto_unhex(text, 8, back));
+	ck_assert_mem_eq(back, data, sizeof(data));
+	ck_assert(crypto_unhex("", 0, back));
+	ck_assert(!crypto_unhex("009af0f", 7, back));
+	ck_assert(!crypto_unhex("0g", 2, back));
+	ck_assert(!crypto_unhex("g0", 2, back));
+	ck_assert(!crypto_unhex("0A", 2, back));
+}
+END_TEST
+
 START_TEST(random_differs)
 {
 	uint8_t a[32] = {0}, b[32] = {0};
@@ -65,4 +83,4 @@ START_TEST(error_takes_the_queue)
 }
 END_TEST
 
-UNIT_MAIN("crypto/crypto", starts_without_configuration, hashes, random_differs, error_takes_the_queue)
+UNIT_MAIN("crypto/crypto", starts_without_configuration, hashes, hex_there_and_back, random_differs, error_takes_the_queue)
