@@ -47,6 +47,8 @@ void call_free(struct call *call)
 	json_decref(call->document);
 	identity_deinit(&call->identity);
 	change_states_free(call->states);
+	json_decref(call->acked);
+	json_decref(call->overtaken);
 	served_free(call->served);
 	free(call->receipt);
 	replay_free(call->replay);
@@ -119,22 +121,37 @@ static void add_header(struct http_reply_header *headers, size_t *n, const char 
 		headers[(*n)++] = (struct http_reply_header){name, value};
 }
 
-/* Reads are not audited, nor what the change layer has told already; what waits for agents was accepted. */
-void call_note_refusal(struct call *call, int status, const char *outcome)
+/* Reads are not audited. */
+static void note_refusal(struct api *api, const struct http_request *request, const char *actor, bool named, const char *outcome)
 {
-	struct change_caller caller = {call->actor, http_request_id(call->http), http_peer(call->http)};
-	bool reads = call->method == API_GET || call->method == API_HEAD || call->method == API_OPTIONS;
-	bool named = call->actor[0] != 0 && status != 429;
+	const struct change_caller caller = {actor, http_request_id(request), http_peer(request)};
+	static const char *const reads[] = {"GET", "HEAD", "OPTIONS"};
 	char action[256];
 
-	if (reads || status < 400 || call->audited || call->query.dry_run)
-		return;
-	snprintf(action, sizeof(action), "%s %s", http_method(call->http), http_path(call->http));
+	for (size_t i = 0; i < ARRAY_LEN(reads); i++) {
+		if (strcmp(http_method(request), reads[i]) == 0)
+			return;
+	}
+	snprintf(action, sizeof(action), "%s %s", http_method(request), http_path(request));
 	for (char *at = action; *at != 0; at++) {
 		if (!isprint((unsigned char)*at))
 			*at = '?';
 	}
-	access_note_refusal(call->api->config.access, &caller, named, action, outcome);
+	access_note_refusal(api->config.access, &caller, named, action, outcome);
+}
+
+/* What the change layer has told already is not told again; what waits for agents was accepted. */
+void call_note_refusal(struct call *call, int status, const char *outcome)
+{
+	bool named = call->actor[0] != 0 && status != 429;
+
+	if (status >= 400 && !call->audited && !call->query.dry_run)
+		note_refusal(call->api, call->http, call->actor, named, outcome);
+}
+
+void call_note_early_refusal(struct api *api, const struct http_request *request, const char *outcome)
+{
+	note_refusal(api, request, "", false, outcome);
 }
 
 static void send_answer(struct call *call, struct http_reply *reply)

@@ -7,8 +7,6 @@
 
 #include <assert.h>
 
-#define RETRY_AFTER_SECONDS 5
-
 static void answer(struct call *call)
 {
 	call->poll_until = 0;
@@ -74,28 +72,27 @@ void poll_close(struct api *api)
 	uv_close((uv_handle_t *)&api->poll_timer, on_timer_closed);
 }
 
-bool poll_is_waiting(const struct call *call)
+static bool is_waiting(const struct call *call)
 {
 	return call->poll_until != 0;
+}
+
+bool poll_has_waited(const struct call *call)
+{
+	return call->poll_end != 0;
 }
 
 void poll_wait(struct call *call)
 {
 	struct api *api = call->api;
 
-	assert(!poll_is_waiting(call));
+	assert(!is_waiting(call));
 	if (api->closing || call->query.history.wait_seconds == 0) {
 		answer(call);
 		return;
 	}
 	if (call->poll_seen < api->announced) { /* committed since the answer was read */
 		revisions_list(call);
-		return;
-	}
-	if (api_count_waiting(api) >= API_WAITING_MAX) {
-		call->retry_after = RETRY_AFTER_SECONDS;
-		error_set(&call->error, E_UNAVAILABLE, "too many requests are waiting already");
-		call_reply_error(call);
 		return;
 	}
 	if (call->poll_end == 0)
@@ -110,7 +107,7 @@ void api_announce(struct api *api, struct revision head)
 	if (api->certificate != NULL)
 		certificate_follow(api->certificate, api->reader);
 	for (struct call *call = api->calls; call != NULL; call = call->next) {
-		if (!poll_is_waiting(call))
+		if (!is_waiting(call))
 			continue;
 		call->poll_until = 0;
 		json_decref(TAKE_PTR(call->document));

@@ -11,6 +11,46 @@ import pytest
 from harness.net import eventually
 
 
+# What is refused as a write: status, outcome, and how to get there.
+REFUSED = [
+    (422, "invalid", "PUT", "/v1/upstreams/x", {"nodes": 7}, {}),
+    (400, "syntax", "PUT", "/v1/upstreams/x", b"{", {}),
+    (400, "syntax", "PUT", "/v1/upstreams/x?colour=red", {}, {}),
+    (400, "syntax", "POST", "/v1/upstreams", {}, {"If-Match": "*"}),
+    (400, "syntax", "POST", "/v1/upstreams", {}, {"Idempotency-Key": "a b"}),
+    (404, "not-found", "DELETE", "/v1/upstreams/nobody", None, {}),
+    (404, "not-found", "DELETE", "/v1/join_tokens/nobody", None, {}),
+    (404, "not-found", "PATCH", "/v1/agents/nobody", {"labels": {}}, {}),
+    (412, "precondition-failed", "PUT", "/v1/upstreams/audited", {"nodes": {"127.0.0.1:8": 1}}, {"If-Match": '"9-9"'}),
+    (412, "precondition-failed", "POST", "/v1/apply", {}, {"If-Match": '"9-9"'}),
+    (415, "unsupported-media-type", "PUT", "/v1/upstreams/x", {}, {"Content-Type": "text/xml"}),
+    (413, "too-large", "PUT", "/v1/upstreams/x", b"{" + b" " * (9 << 20) + b"}", {}),
+    (400, "bad-request", "DELETE", "/v1/upstreams/audited", {}, {}),
+    (409, "conflict", "DELETE", "/v1/tls_options/modern", None, {}),
+    (409, "conflict", "DELETE", "/v1/tokens/admin", None, {}),
+    (409, "conflict", "POST", "/v1/tokens", {"id": "admin", "role": "viewer"}, {}),
+    (404, "not-found", "DELETE", "/v1/tokens/nobody", None, {}),
+    (422, "invalid", "POST", "/v1/tokens", {"role": "king"}, {}),
+    (404, "not-found", "POST", "/v1/revisions/9999/rollback", None, {}),
+    (422, "invalid", "POST", "/v1/apply", {"put": [{"kind": "upstreams", "id": "x", "value": {}}, {"kind": "upstreams", "id": "y", "value": {}}]}, {}),
+    (422, "invalid", "POST", "/v1/apply", b'{"op":"put","kind":"upstreams","id":"x","value":{}}\n', {"Content-Type": "application/x-ndjson"}),
+    (400, "syntax", "POST", "/v1/apply", b"{", {"Content-Type": "application/x-ndjson"}),
+    (400, "syntax", "PUT", "/apisix/admin/ssls/x", {"sni": "x"}, {}),
+    (400, "syntax", "PUT", "/apisix/admin/ssls/x", b"{", {}),
+    (404, "not-found", "DELETE", "/apisix/admin/ssls/nobody", None, {}),
+    (404, "not-found", "PUT", "/apisix/admin/routes/x", {}, {})]
+# Before anybody is asked who it is.
+UNASKED = [
+    (400, "syntax", "PUT", "/v1/upstreams/-x", {}, {}),
+    (404, "not-found", "DELETE", "/v1/nothing/x", None, {}),
+    (405, "method-not-allowed", "PATCH", "/v1/upstreams", {}, {}),
+    (405, "method-not-allowed", "BREW", "/v1/upstreams", None, {}),
+    (400, "bad-request", "PUT", "/v1/upstreams/a%2fb", {}, {}),
+    (400, "bad-request", "PUT", "/v1/../v1/upstreams/x", {}, {}),
+    (414, "too-large", "PUT", "/v1/" + "/".join("x" * 40), {}, {}),
+    (421, "misdirected", "PUT", "/v1/nothing/x", {}, {"Host": "evil.test"})]
+
+
 def rows(api, **query):
     found, after = [], 0
     while True:
@@ -41,28 +81,27 @@ class TestRows:
         row = row_of(shared_api, "write-2")
         assert row["outcome"] == "unchanged" and row["revision"] is None
 
-    @pytest.mark.parametrize("status,outcome,method,path,body,headers", [
-        (422, "invalid", "PUT", "/v1/upstreams/x", {"nodes": 7}, {}),
-        (400, "syntax", "PUT", "/v1/upstreams/x", b"{", {}),
-        (400, "syntax", "PUT", "/v1/upstreams/x?colour=red", {}, {}),
-        (404, "not-found", "DELETE", "/v1/upstreams/nobody", None, {}),
-        (404, "not-found", "DELETE", "/v1/nothing/x", None, {}),
-        (405, "method-not-allowed", "PATCH", "/v1/upstreams", {}, {}),
-        (412, "precondition-failed", "PUT", "/v1/upstreams/audited", {"nodes": {"127.0.0.1:8": 1}}, {"If-Match": '"9-9"'}),
-        (415, "unsupported-media-type", "PUT", "/v1/upstreams/x", {}, {"Content-Type": "text/xml"}),
-        (413, "too-large", "PUT", "/v1/upstreams/x", b"{" + b" " * (9 << 20) + b"}", {}),
-        (409, "conflict", "DELETE", "/v1/tls_options/modern", None, {}),
-        (409, "conflict", "DELETE", "/v1/tokens/admin", None, {}),
-        (404, "not-found", "DELETE", "/v1/tokens/nobody", None, {}),
-        (422, "invalid", "POST", "/v1/tokens", {"role": "king"}, {}),
-        (422, "invalid", "POST", "/v1/apply", {"put": [{"kind": "upstreams", "id": "x", "value": {}}]}, {})])
-    def test_a_refused_write(self, shared_api, status, outcome, method, path, body, headers):
-        request_id = f"refused-{method}-{path.replace('/', '.').replace('?', '.').replace('=', '.')}-{status}"
+    @pytest.mark.parametrize("actor,status,outcome,method,path,body,headers", [
+        pytest.param(actor, *row, id=f"{row[0]} {row[2]} {row[3][:30]}") for actor, rows_of in (("admin", REFUSED), ("", UNASKED)) for row in rows_of])
+    def test_a_refused_write(self, shared_api, request, actor, status, outcome, method, path, body, headers):
+        """Each has one row."""
+        shared_api.put("/v1/upstreams/audited", {"nodes": {"127.0.0.1:9": 1}}).expect(200, 201)
+        request_id = f"refused-{request.node.callspec.indices['status']}"
         answer = shared_api.call(method, path, body, headers={**headers, "X-Request-Id": request_id})
         assert answer.status == status, answer
         row = row_of(shared_api, request_id)
-        assert row["outcome"] == outcome and row["revision"] is None, row
-        assert row["actor"] == ("" if path == "/v1/nothing/x" or method == "PATCH" else "admin")
+        assert (row["outcome"], row["actor"], row["revision"]) == (outcome, actor, None), row
+
+    def test_no_request_has_two(self, shared_api):
+        ids = [row["request_id"] for row in rows(shared_api) if row["request_id"].startswith("refused-")]
+        assert ids and len(ids) == len(set(ids)), ids
+
+    def test_a_key_of_another_request(self, shared_api):
+        """The same Idempotency-Key for another request; and while the first is under way (tests/e2e/test_idempotency.py) it is 409."""
+        headers = {"Idempotency-Key": "audited"}
+        shared_api.post("/v1/upstreams", {"nodes": {"127.0.0.1:9": 1}}, headers=headers).expect(201)
+        answer = shared_api.post("/v1/upstreams", {"nodes": {"127.0.0.1:8": 1}}, headers={**headers, "X-Request-Id": "reused"})
+        assert answer.status == 422 and row_of(shared_api, "reused")["outcome"] == "invalid"
 
     def test_who_may_not(self, shared_api):
         viewer = shared_api.as_role("viewer", id="looker")
@@ -188,3 +227,24 @@ def test_what_cannot_be_audited_does_not_happen(world):
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     api.put("/v1/upstreams/full", {"nodes": {"127.0.0.1:9": 1}}).expect(201)
     assert api.head() > head and len(rows(api)) > audited
+
+
+def test_no_row_no_act(world):
+    """The audit trail alone takes nothing: objects, sets, tokens and rollbacks stay as they are."""
+    controlplane = world.controlplane()
+    controlplane.api.put("/v1/upstreams/kept", {"nodes": {"127.0.0.1:9": 1}}).expect(201)
+    controlplane.api.as_role("viewer", id="stays")
+    controlplane.daemon.terminate()
+    with sqlite3.connect(controlplane.database) as database:
+        database.execute("CREATE TRIGGER audit_is_broken BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    controlplane.start()
+    api = controlplane.api
+    head, before = api.head(), len(rows(api))
+    for method, path, body in (("PUT", "/v1/upstreams/new", {"nodes": {"127.0.0.1:9": 1}}), ("PATCH", "/v1/upstreams/kept", {"desc": "x"}), ("DELETE", "/v1/upstreams/kept", None),
+                               ("POST", "/v1/apply", {"delete": [{"kind": "upstreams", "id": "kept"}]}), ("POST", f"/v1/revisions/{head[1] - 1}/rollback", None),
+                               ("POST", "/v1/tokens", {"id": "new", "role": "admin"}), ("DELETE", "/v1/tokens/stays", None), ("POST", "/v1/join_tokens", {"ttl": 60})):
+        answer = api.call(method, path, body)
+        assert answer.status in (500, 503, 507) and b"no room" not in answer.body, (method, path, answer)
+    assert api.head() == head and len(rows(api)) == before
+    assert api.get("/v1/upstreams/kept").json.get("desc") is None and api.get("/v1/upstreams/new").status == 404
+    assert api.get("/v1/tokens/new").status == 404 and api.get("/v1/tokens/stays").status == 200 and api.get("/v1/join_tokens").json["total"] == 0

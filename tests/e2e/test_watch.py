@@ -68,6 +68,20 @@ def test_a_poll_is_answered_at_the_commit(api):
         assert answer.headers["Tlsplane-Revision"] == made and poll.took < 5
 
 
+def test_who_has_lost_the_token_meanwhile_is_told_nothing(api):
+    """Whether the time is over or something was committed."""
+    for name, wait in (("early", "20s"), ("late", "2s")):
+        follower, start = api.as_role("viewer", id=name), head(api)
+        poll = Later(lambda: follower.get("/v1/revisions", after=start, wait=wait))
+        time.sleep(0.5)
+        api.delete(f"/v1/tokens/{name}").expect(200)
+        assert poll.took is None
+        if name == "early":
+            api.put("/v1/upstreams/w", upstream(7)).expect(201)
+        answer = poll.take()
+        assert answer.status == 401 and b"upstreams" not in answer.body, answer
+
+
 def test_a_poll_ends_with_its_time(api):
     start = head(api)
     for wait, least, most in (("1s", 0.9, 3), ("1", 0.9, 3), ("0", 0, 0.5)):
@@ -105,6 +119,8 @@ def test_too_many_are_told_to_come_back(api):
     refused = [poll for poll in polls if poll.took is not None]
     assert len(refused) == 14
     assert {(poll.answer.status, poll.answer.headers["Retry-After"]) for poll in refused} == {(503, "5")}
+    busy = api.put("/v1/upstreams/late", upstream(1), wait="acked")
+    assert (busy.status, busy.headers["Retry-After"]) == (503, "5") and api.get("/v1/upstreams/late").status == 404, "a write whose wait has no place is not done"
     api.put("/v1/upstreams/w", upstream(1)).expect(201)
     assert sum(poll.take().status == 200 for poll in polls) == 256
 
