@@ -184,6 +184,21 @@ class TestLasting:
         controlplane.start()
         same(first, post(controlplane.api, "/v1/join_tokens", {"ttl": 600}, "killed"))
 
+    def test_a_large_set_over_a_kill(self, world):
+        """The body is read and dropped line by line; that it is the same, and that another is not, is known of all of it."""
+        controlplane = world.controlplane()
+        headers = {"Idempotency-Key": "large", "Content-Type": "application/x-ndjson"}
+        body = b'{"op":"put","kind":"upstreams","id":"large","value":{"nodes":{"127.0.0.1:9":1}}}\n' + b"\n" * (9 << 20)
+        assert controlplane.api.post("/v1/apply", body, headers=headers, dry_run=True).expect(200).json["dry_run"]
+        assert controlplane.api.get("/v1/upstreams/large").status == 404
+        first = controlplane.api.post("/v1/apply", body, headers=headers).expect(200)
+        controlplane.kill()
+        controlplane.start()
+        same(first, controlplane.api.post("/v1/apply", body, headers=headers))
+        for other in (body[:-1] + b" ", body + b"\n", body.replace(b"9", b"8", 1)):
+            answer = controlplane.api.post("/v1/apply", other, headers=headers)
+            assert answer.status == 422 and b"another request" in answer.body, answer
+
     def test_over_a_rotated_keyring(self, world):
         controlplane = world.controlplane()
         api = controlplane.api
