@@ -12,8 +12,7 @@ void poll_init(struct api *api);
 /* Then, once, api->poll_closed is set and api_end_if_closed called. */
 void poll_close(struct api *api);
 
-/* Holds the call, whose answer is in call->document, until there is a revision after call->poll_seen; or
- * answers 503 when too many wait. */
+/* Holds the call, whose answer is in call->document, until there is a revision after call->poll_seen. */
 void poll_wait(struct call *call);
-/* Is it waiting? */
-bool poll_is_waiting(const struct call *call);
+/* Was it held, so that its token is to be looked at again before anything is told? */
+bool poll_has_waited(const struct call *call);

@@ -2,6 +2,7 @@
 /* The history of accepted changes, newest first. */
 #include "api/revisions.h"
 
+#include "api/auth.h"
 #include "api/handlers.h"
 #include "api/list.h"
 #include "api/poll.h"
@@ -123,6 +124,8 @@ static void reply_list(struct call *call)
 {
 	if (call->query.history.waits && json_array_size(json_object_get(call->document, "items")) == 0)
 		poll_wait(call);
+	else if (poll_has_waited(call) && auth_check_again(call) < 0)
+		call_reply_error(call);
 	else
 		reply(call);
 }
