@@ -7,18 +7,15 @@
 #include <string.h>
 #include <strings.h>
 
-/* NULL: none. Borrowed from the request. */
+/* NULL: none. Borrowed from the request. An Authorization of another scheme is for somebody on the way, and says nothing here. */
 static const char *find_credential(const struct call *call)
 {
-	static const char scheme[] = "Bearer";
+	static const char scheme[] = "Bearer ";
 	const char *text = http_header(call->http, "Authorization");
 
-	if (text == NULL)
+	if (text == NULL || strncasecmp(text, scheme, sizeof(scheme) - 1) != 0)
 		return http_header(call->http, "X-API-KEY");
-	if (strncasecmp(text, scheme, sizeof(scheme) - 1) != 0 || text[sizeof(scheme) - 1] != ' ')
-		return NULL;
-	text += sizeof(scheme) - 1;
-	return text + strspn(text, " ");
+	return text + strspn(text + sizeof(scheme) - 1, " ") + sizeof(scheme) - 1;
 }
 
 int auth_check(struct call *call)
@@ -28,7 +25,7 @@ int auth_check(struct call *call)
 	                            &call->error);
 
 	memcpy(call->actor, identity->id, sizeof(call->actor));
-	if (r < 0)
+	if (r < 0 || call->route == NULL)
 		return r;
 	if (!role_may(identity->role, false, call->route->may))
 		return error_set(&call->error, E_FORBIDDEN, "the role %s may not do this", role_name(identity->role));

@@ -8,7 +8,7 @@
 struct call;
 
 /* Fills call->identity and call->actor. In call->error: E_UNAUTHENTICATED; E_RATE, with call->retry_after; E_FORBIDDEN: the role or the
- * scope does not reach this route. */
+ * scope does not reach this route (NULL: there is none to reach). */
 int auth_check(struct call *call) MUST_USE;
 /* Before an answer that came late: E_UNAUTHENTICATED in call->error when the token has been revoked or has expired meanwhile. */
 int auth_check_again(struct call *call) MUST_USE;

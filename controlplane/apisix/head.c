@@ -21,26 +21,26 @@ static bool reply_text(struct call *call, int status, const char *text)
 	return true;
 }
 
-/* Sets call->route. True: answered. */
-static bool find_route(struct call *call)
+/* Sets call->route and call->id; *ret_status: of the refusal in text, when it can't; else 0. */
+static void find_route(struct call *call, int *ret_status, char text[160])
 {
 	const char *segments[APISIX_SEGMENTS_MAX], *id = NULL;
 	size_t count = 0;
-	char text[160];
-	int status;
 
+	*ret_status = 0;
 	while (count < APISIX_SEGMENTS_MAX && (segments[count] = http_path_segment(call->http, count)) != NULL)
 		count++;
-	call->route = apisix_find_route(http_method(call->http), segments, count, &id, &status, text);
-	if (call->route == NULL)
-		return reply_text(call, status, text);
-	if (id != NULL && !kind_is_id(id, strlen(id)))
-		return reply_text(call, 400,
-		                  "invalid configuration: property \"id\" validation failed: must be 1 to 64 of [a-zA-Z0-9-_.] that begin with "
-		                  "neither '-' nor '.'");
-	if (id != NULL)
+	call->route = apisix_find_route(http_method(call->http), segments, count, &id, ret_status, text);
+	if (call->route == NULL || id == NULL)
+		return;
+	if (kind_is_id(id, strlen(id))) {
 		snprintf(call->id, sizeof(call->id), "%s", id);
-	return false;
+		return;
+	}
+	*ret_status = 400;
+	snprintf(text, 160,
+	         "invalid configuration: property \"id\" validation failed: must be 1 to 64 of [a-zA-Z0-9-_.] that begin with "
+	         "neither '-' nor '.'");
 }
 
 static const struct unsupported {
@@ -66,24 +66,27 @@ static const char *find_unsupported(const struct call *call)
 	return NULL;
 }
 
+/* As there, a credential is asked for whatever the path. */
 static bool is_answered_by_head(struct call *call)
 {
 	const char *unsupported;
-	int r = 0;
+	char text[160];
+	int r = 0, status;
 
 	if (call->method == API_OPTIONS) {
 		snprintf(call->allow, sizeof(call->allow), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 		call_reply_empty(call, 204);
 		return true;
 	}
-	if (find_route(call))
-		return true;
-	if (!(call->route->may & MAY_ANYBODY))
+	find_route(call, &status, text);
+	if (call->route == NULL || !(call->route->may & MAY_ANYBODY))
 		r = auth_check(call);
 	if (r < 0) {
 		call_reply_error(call);
 		return true;
 	}
+	if (status != 0)
+		return reply_text(call, status, text);
 	unsupported = find_unsupported(call);
 	return unsupported != NULL && reply_text(call, 400, unsupported);
 }

@@ -121,6 +121,11 @@ class TestCredentials:
         answer = shared_api.call("GET", SSLS, auth=False, headers={"X-API-KEY": key} if key else {})
         assert answer.status == 401 and answer.json == {"error_msg": "failed to check token", "description": description}
         assert "X-API-VERSION" not in answer.headers
+        for method, path in (("GET", f"{ADMIN}/routes"), ("PUT", f"{ADMIN}/nothing/1"), ("DELETE", SSLS), ("PATCH", f"{SSLS}/-x")):
+            assert shared_api.call(method, path, auth=False, headers={"X-API-KEY": key} if key else {}).status == 401, "asked for before the path is looked at"
+
+    def test_another_scheme_is_not_ours(self, apisix):
+        apisix("GET", SSLS, headers={"Authorization": "Basic YTpi"}).expect(200)
 
     def test_a_viewer_reads(self, shared_api, pair):
         viewer = Apisix(shared_api, shared_api.as_role("viewer").token)
@@ -242,6 +247,11 @@ class TestRefusals:
         answer = apisix("PUT", f"{SSLS}/refused", pair.ssl("test.com"), **query)
         assert answer.status == 400 and word in answer.json["error_msg"] and shared_api.get("/v1/ssls/refused").status == 404
 
+    def test_the_version_is_the_servers(self, apisix):
+        """As there: it is configured, and no request chooses it."""
+        answer = apisix("GET", SSLS, headers={"X-API-VERSION": "v2"}).expect(200)
+        assert answer.headers["X-API-VERSION"] == "v3" and set(answer.json) == {"list", "total"}
+
     def test_unknown_parameters_are_ignored(self, apisix):
         apisix("GET", SSLS, filter="x=y", name="x", uri="/x", force="true").expect(200)
 
@@ -293,6 +303,11 @@ class TestAccepted:
         assert body["value"]["snis"] == ["localhost"]
         for name in ("first", "second"):
             apisix("DELETE", f"{SSLS}/{name}").expect(200)
+
+    def test_bodies_that_nobody_reads(self, apisix, pair):
+        apisix.put("bodies", pair.ssl("test.com")).expect(201)
+        apisix("GET", f"{SSLS}/bodies", b"{}").expect(200)
+        apisix("DELETE", f"{SSLS}/bodies", b"no JSON").expect(200)
 
     def test_patches(self, apisix, pair):
         apisix.put("patched", {**pair.ssl("test.com"), "labels": {"env": "a", "team": "b"}, "desc": "x"}).expect(201)
