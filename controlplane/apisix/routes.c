@@ -9,19 +9,19 @@
 
 #define READ (MAY_READ | MAY_SCOPED)
 #define WRITE (MAY_WRITE | MAY_SCOPED)
-#define BODY ROUTE_BODY_MAX /* the handlers refuse more than 1.5 MiB, in APISIX's words */
+#define BODY ROUTE_BODY_MAX /* the handlers refuse more than 1.5 MiB, in APISIX's words; reads and DELETE don't look at it */
 
 static const struct route routes[] = {
 	{"HEAD", "/apisix/admin", QUERY_NONE, MAY_ANYBODY, 0, 0, apisix_head},
-	{"GET", "/apisix/admin/ssls", QUERY_NONE, READ, 0, KIND_SSL, apisix_ssls_list},
+	{"GET", "/apisix/admin/ssls", QUERY_NONE, READ, BODY, KIND_SSL, apisix_ssls_list},
 	{"POST", "/apisix/admin/ssls", QUERY_NONE, WRITE, BODY, KIND_SSL, apisix_ssls_create},
 	{"PUT", "/apisix/admin/ssls", QUERY_NONE, WRITE, BODY, KIND_SSL, apisix_ssls_put},
-	{"GET", "/apisix/admin/ssls/{id}", QUERY_NONE, READ, 0, KIND_SSL, apisix_ssls_get},
+	{"GET", "/apisix/admin/ssls/{id}", QUERY_NONE, READ, BODY, KIND_SSL, apisix_ssls_get},
 	{"PUT", "/apisix/admin/ssls/{id}", QUERY_NONE, WRITE, BODY, KIND_SSL, apisix_ssls_put},
 	{"PATCH", "/apisix/admin/ssls/{id}", QUERY_NONE, WRITE, BODY, KIND_SSL, apisix_ssls_patch},
 	{"PATCH", "/apisix/admin/ssls/{id}/{path}", QUERY_NONE, WRITE, BODY, KIND_SSL, apisix_ssls_patch},
-	{"DELETE", "/apisix/admin/ssls/{id}", QUERY_NONE, WRITE, 0, KIND_SSL, apisix_ssls_delete},
-	{"GET", "/apisix/admin/schema/{name}", QUERY_NONE, READ, 0, 0, apisix_schema_get},
+	{"DELETE", "/apisix/admin/ssls/{id}", QUERY_NONE, WRITE, BODY, KIND_SSL, apisix_ssls_delete},
+	{"GET", "/apisix/admin/schema/{name}", QUERY_NONE, READ, BODY, 0, apisix_schema_get},
 	{"POST", "/apisix/admin/schema/validate/{name}", QUERY_NONE, WRITE, BODY, 0, apisix_schema_validate},
 	{"POST", "/apisix/admin/configs/validate", QUERY_NONE, WRITE, BODY, 0, apisix_configs_validate},
 };
