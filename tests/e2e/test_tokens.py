@@ -43,12 +43,15 @@ class TestMatrix:
         assert ("POST", "/v1/tokens", {"admin"}) in rows
 
     @pytest.mark.parametrize("who", [*ROLES, *SCOPED])
-    @pytest.mark.parametrize("method,path,roles", [pytest.param(*row, id=f"{row[0]} {row[1]}") for row in operations()])
-    def test_role(self, callers, who, method, path, roles):
-        may = SCOPED[who] in roles and "scoped" in roles if who in SCOPED else who in roles
-        target = path.replace("{id}", "nobody").replace("{revision}", "99999999").replace("{name}", "ssl").replace("{path}", "sni")
-        answer = callers[who].call(method, target, b"{}" if method in ("PUT", "POST", "PATCH") else None)
-        assert is_refused_by_role(answer) == (not may), (who, method, path, answer)
+    def test_role(self, callers, who):
+        wrong = []
+        for method, path, roles in operations():
+            may = SCOPED[who] in roles and "scoped" in roles if who in SCOPED else who in roles
+            target = path.replace("{id}", "nobody").replace("{revision}", "99999999").replace("{name}", "ssl").replace("{path}", "sni")
+            answer = callers[who].call(method, target, b"{}" if method in ("PUT", "POST", "PATCH") else None)
+            if is_refused_by_role(answer) == may:
+                wrong.append((method, path, answer))
+        assert not wrong, wrong
 
     def test_nothing_is_asked_of_probes(self, callers):
         for path in ("/healthz", "/readyz", "/metrics"):
