@@ -65,12 +65,12 @@ void meter_source_key(const char *peer, uint8_t key[METER_KEY_LEN])
 
 	memset(key, 0, METER_KEY_LEN);
 	snprintf(text, sizeof(text), "%s", peer[0] == '[' ? peer + 1 : peer);
-	len = peer[0] == '[' ? strcspn(text, "]") : strcspn(text, ":");
+	len = strcspn(text, peer[0] == '[' ? "]" : strncmp(peer, "unix:", 5) == 0 ? "," : ":");
 	text[len] = '\0';
-	if (peer[0] == '[' && inet_pton(AF_INET6, text, &address) == 1) {
+	if (peer[0] == '[' && inet_pton(AF_INET6, text, &address) == 1 && !IN6_IS_ADDR_V4MAPPED(&address)) {
 		key[0] = 6;
 		memcpy(key + 1, &address, 8);
 	} else {
-		snprintf((char *)key, METER_KEY_LEN, "%s", peer[0] == '[' ? text : strncmp(peer, "unix:", 5) == 0 ? peer : text);
+		snprintf((char *)key, METER_KEY_LEN, "%s", text);
 	}
 }

@@ -37,5 +37,6 @@ bool meter_take(struct meter_entry *entry, bool is_new, uint32_t rate, uint32_t 
  * is over. */
 uint64_t meter_count(struct meter_entry *entry, uint64_t max, uint64_t window, uint64_t now);
 
-/* "192.0.2.1:80" -> the address; "[2001:db8::1]:80" -> its /64; anything else -> itself, shortened. Zero-padded. */
+/* "192.0.2.1:80" -> the address; "[2001:db8::1]:80" -> its /64; "unix:uid=7,pid=9" -> the user; anything else -> itself, shortened.
+ * Zero-padded. */
 void meter_source_key(const char *peer, uint8_t key[METER_KEY_LEN]);

@@ -110,7 +110,8 @@ START_TEST(sources)
 	ck_assert(!is_same_source("192.0.2.1:80", "192.0.2.2:80"));
 	ck_assert(is_same_source("[2001:db8:1:2::1]:80", "[2001:db8:1:2:ffff::9]:81"));
 	ck_assert(!is_same_source("[2001:db8:1:2::1]:80", "[2001:db8:1:3::1]:80"));
-	ck_assert(is_same_source("unix:uid=1000,pid=7", "unix:uid=1000,pid=7"));
+	ck_assert(!is_same_source("[::ffff:192.0.2.1]:80", "[::ffff:192.0.2.2]:80"));
+	ck_assert(is_same_source("unix:uid=1000,pid=7", "unix:uid=1000,pid=8")); /* a process is made in no time */
 	ck_assert(!is_same_source("unix:uid=1000,pid=7", "unix:uid=0,pid=7"));
 	ck_assert(is_same_source("", ""));
 	ck_assert(is_same_source("-", "-"));
