@@ -82,9 +82,20 @@ bool filter_leaves_out(const struct query *query)
 	       filter->issuer != NULL || filter->expires_before != 0 || filter->has_fingerprint || filter->has_key_type;
 }
 
-bool filter_is_needed(const struct query *query)
+void filter_confine(struct filter *filter, const struct scope *scope)
 {
-	return filter_leaves_out(query) || query->filter.order != STORE_BY_ID;
+	const char *value = NULL, *key = scope != NULL ? scope_first_label(scope, &value) : NULL;
+
+	if (key != NULL)
+		add_term(&filter->lister, FACET_LABEL, facet_hash(key, value));
+}
+
+bool filter_is_needed(const struct query *query, const struct scope *scope)
+{
+	const char *value;
+
+	return filter_leaves_out(query) || query->filter.order != STORE_BY_ID ||
+	       (scope != NULL && scope_first_label(scope, &value) != NULL);
 }
 
 void filter_write_place(const struct store_lister *lister, char after[QUERY_AFTER_MAX + 1])

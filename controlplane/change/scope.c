@@ -225,6 +225,16 @@ bool scope_covers_name(const struct scope *scope, const char *name)
 	return scope->suffixes_len == 0;
 }
 
+const char *scope_first_label(const struct scope *scope, const char **ret_value)
+{
+	void *first = json_object_iter(scope->labels);
+
+	if (first == NULL)
+		return NULL;
+	*ret_value = json_string_value(json_object_iter_value(first));
+	return json_object_iter_key(first);
+}
+
 /* The first label that the object lacks, or NULL. */
 static const char *find_missing_label(const struct scope *scope, const json_t *labels)
 {

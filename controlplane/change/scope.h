@@ -32,6 +32,8 @@ struct scope *scope_ref(struct scope *scope); /* NULL allowed */
 struct scope *scope_unref(struct scope *scope); /* NULL allowed */
 DEFINE_CLEANUP(struct scope, scope_unref);
 
+/* One of the labels that whatever is inside carries, for who looks for it; NULL: there is none. Lives as long as the scope. */
+const char *scope_first_label(const struct scope *scope, const char **ret_value);
 bool scope_covers_name(const struct scope *scope, const char *name); /* normalised */
 /* labels: as the store has them (compact JSON object of strings, or NULL). E_NOMEM. */
 int scope_covers_labels(const struct scope *scope, const char *labels, bool *ret, struct error *err) MUST_USE;

@@ -51,8 +51,12 @@ START_TEST(labels)
 	            {"{\"team\":\"a\"}", false},
 	            {"{\"env\":\"x\",\"team\":\"b\"}", false},
 	            {"{\"env\":\"x\",\"more\":\"y\",\"team\":\"a\"}", true}};
+	CLEANUP(scope_unref) struct scope *named = load("{\"sni_suffixes\":[\"a.test\"]}");
+	const char *value = NULL, *key = scope_first_label(scope, &value);
 	bool inside;
 
+	ck_assert(key != NULL && (strcmp(key, "team") == 0 ? strcmp(value, "a") == 0 : strcmp(key, "env") == 0 && strcmp(value, "x") == 0));
+	ck_assert_ptr_null(scope_first_label(named, &value));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		OK(scope_covers_labels(scope, rows[i].labels, &inside, &test_error));
 		ck_assert_msg(inside == rows[i].inside, "%s", rows[i].labels);
@@ -80,14 +84,13 @@ END_TEST
 START_TEST(its_text_is_canonical)
 {
 	static const char given[] = "{\"sni_suffixes\":[\"*.A.Test.\",\"b.test\"],\"labels\":{\"b\":\"2\",\"a\":\"1\"}}";
-	CLEANUP(scope_unref) struct scope *scope = load(given), *again;
+	CLEANUP(scope_unref) struct scope *scope = load(given), *again = NULL;
 	char *text = scope_format(scope), *same;
 
 	ck_assert_str_eq(text, "{\"labels\":{\"a\":\"1\",\"b\":\"2\"},\"sni_suffixes\":[\"*.a.test\",\"b.test\"]}");
 	again = load(text);
 	same = scope_format(again);
 	ck_assert_str_eq(same, text);
-	scope_unref(again);
 	free(same);
 	free(text);
 }
