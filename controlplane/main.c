@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tlsplane-controlplane: options, what the process owes its secrets, exit codes (0 ended in order, 1 could not start, 2
  * usage). */
+#include "api/names.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/secret.h"
@@ -126,6 +127,17 @@ static int read_rsa_max(const char *value, uint32_t *ret, struct error *err)
 	return 0;
 }
 
+static int check_names(const char *option, const char *host, struct error *err)
+{
+	struct names names;
+	int r = names_init(&names, option, host, err);
+
+	if (r < 0)
+		return error_prefix(err, r, "--admin-name");
+	names_deinit(&names);
+	return 0;
+}
+
 /* Off loopback there is TLS, unless it is asked not to be in so many words. */
 static int read_admin(const char *const *values, char host[256], struct api_front *admin, struct error *err)
 {
@@ -149,7 +161,7 @@ static int read_admin(const char *const *values, char host[256], struct api_fron
 	if (admin->is_tls && admin->is_insecure)
 		return error_set(err, E_SYNTAX, "--insecure-plain-http goes with neither --admin-tls nor --admin-ssl");
 	admin->is_tls = admin->is_tls || (!http_is_loopback(host) && !admin->is_insecure);
-	return 0;
+	return check_names(admin->names, host, err);
 }
 
 /* hosts: two buffers that config borrows. */

@@ -217,6 +217,7 @@ int status_start(const struct status_config *config, struct status **ret, struct
 	                           .body_max = BODY_MAX,
 	                           .connections_max = CONNECTIONS_MAX,
 	                           .idle_seconds = IDLE_SECONDS,
+	                           .body_grace_seconds = IDLE_SECONDS,
 	                           .on_request = on_request,
 	                           .owner = status};
 	int r;

@@ -28,7 +28,6 @@
 
 #define CONNECTION_MEMORY (64u << 10) /* MHD's own, per connection: bounds the head of a request */
 
-#define BODY_GRACE_MS 60000
 #define BODY_BYTES_PER_MS 32 /* slower than this, after the grace, is a client that wants to hold a place */
 #define FRONTS 2             /* TCP, Unix */
 #define RETRY_AFTER "5"
@@ -216,15 +215,26 @@ static void start_request(struct http_request *request, const char *method)
 		refuse(request, MHD_HTTP_URI_TOO_LONG, request->target_refusal != NULL ? request->target_refusal : "too long");
 	else if (request->target_code < 0)
 		refuse(request, MHD_HTTP_BAD_REQUEST, request->target_refusal != NULL ? request->target_refusal : "bad target");
+	else if (request->target.path[0] == '*' && strcmp(method, "OPTIONS") != 0)
+		refuse(request, MHD_HTTP_BAD_REQUEST, "request target is no path");
 	else if (request->server->draining)
 		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "shutting down");
 	else
 		take_body_limit(request);
 }
 
+/* A body that is wanted earns time with its bytes; one that is dropped does not. */
 static bool is_too_slow(const struct http_request *request)
 {
-	return uv_now(request->loop) - request->begun > BODY_GRACE_MS + request->body.len / BODY_BYTES_PER_MS;
+	uint64_t grace = request->server->config.body_grace_seconds * UINT64_C(1000);
+
+	return uv_now(request->loop) - request->begun > grace + request->body.len / BODY_BYTES_PER_MS;
+}
+
+/* MHD sends no answer before a body is through: who does not come to its end is cut. */
+static bool is_beyond_hearing(const struct http_request *request)
+{
+	return is_too_slow(request) || request->dropped > request->server->config.body_max;
 }
 
 /* data is MHD's own buffer, which lives on with the connection: wiped, since it may hold a key. */
@@ -241,7 +251,7 @@ static enum MHD_Result take_body(struct http_request *request, const char *data,
 	else if (!body_put(&request->body, data, len, request->body_limit))
 		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 	secret_wipe((void *)(uintptr_t)data, len);
-	return request->dropped <= request->server->config.body_max ? MHD_YES : MHD_NO;
+	return request->state == REQUEST_ANSWERED && is_beyond_hearing(request) ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result send_reply(struct http_request *request)

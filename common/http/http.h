@@ -38,6 +38,7 @@ struct http_config {
 	uint32_t large_max;    /* so many of those may be under way; who comes next: 503 */
 	uint32_t connections_max;
 	uint32_t idle_seconds;
+	uint32_t body_grace_seconds; /* after these a body must have come at 32 KB a second, else its connection ends */
 	/* Called with the head alone, before any body is kept: how many bytes of body may come (body_max caps it). May
 	 * answer with http_reply already; the body is then dropped and on_request is not called. NULL: body_max. */
 	size_t (*on_head)(struct http_request *request, void *owner);
@@ -65,7 +66,8 @@ bool http_is_loopback(const char *host);
 void http_server_close(struct http_server *server, uint64_t grace_ms, void (*on_closed)(void *owner));
 
 /* All borrowed for the life of the request. path is the raw path without query, checked: starts with '/', no empty, "."
- * or ".." segment, no %2f, %00 or other escape of a control; segments are percent-decoded by http_path_segment. */
+ * or ".." segment, no %2f, %00 or other escape of a control; segments are percent-decoded by http_path_segment. Of
+ * "OPTIONS *", which asks about the server as a whole, it is "*". */
 const char *http_method(const struct http_request *request);
 const char *http_path(const struct http_request *request);
 /* The index-th segment, decoded; NULL beyond the last. */

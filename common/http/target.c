@@ -68,7 +68,7 @@ static int take_path(char *path, struct target *target, struct error *err)
 	char *next = path + 1;
 	int r;
 
-	if (*next == 0)
+	if (path[0] == '*' || *next == 0)
 		return 0;
 	while (next != NULL) {
 		char *segment = strsep(&next, "/");
@@ -133,7 +133,7 @@ int target_parse(const char *text, struct target *ret, struct error *err)
 
 	if (strlen(text) > TARGET_MAX)
 		return error_set(err, E_TOO_LARGE, "request target longer than %d bytes", TARGET_MAX);
-	if (origin[0] != '/' || strchr(origin, '#') != NULL)
+	if ((origin[0] != '/' && strcmp(text, "*") != 0) || strchr(origin, '#') != NULL)
 		return error_set(err, E_SYNTAX, "request target is no path");
 	target.memory = strdup(origin);
 	target.path = strndup(origin, strcspn(origin, "?"));

@@ -17,7 +17,7 @@ struct target_parameter {
 };
 
 struct target {
-	char *path; /* owned; raw, without query */
+	char *path; /* owned; raw, without query; "*" is the asterisk form */
 	const char *segments[TARGET_SEGMENTS_MAX];
 	size_t segments_len;
 	struct target_parameter parameters[TARGET_PARAMETERS_MAX];
@@ -25,7 +25,7 @@ struct target {
 	char *memory; /* owned; what segments and parameters point into */
 };
 
-/* Origin form or absolute form (scheme and authority are skipped). E_SYNTAX with the reason: another form, a segment
+/* Origin form, absolute form (scheme and authority are skipped) or asterisk form, which is for OPTIONS alone. E_SYNTAX with the reason: another form, a segment
  * that is empty, "." or ".." (escaped or not), a bad escape, or one of '/', '\' or a control; E_TOO_LARGE: beyond a
  * limit above; E_NOMEM. */
 int target_parse(const char *text, struct target *ret, struct error *err) MUST_USE;

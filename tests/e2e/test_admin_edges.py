@@ -166,6 +166,15 @@ class TestMethods:
             assert not [name for name in answer.headers if name.lower().startswith("access-control")]
         assert shared_api.call("OPTIONS", "/v1/nowhere", auth=False).status == 404
 
+    def test_the_server_as_a_whole(self, shared_api):
+        """OPTIONS *: 204 with all methods; any other method with it, and anything near it, is 400."""
+        rest = b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        (status, headers, body), = talk(shared_api, b"OPTIONS *" + rest)
+        assert status == 204 and body == b"", status
+        assert headers["allow"] == "GET, HEAD, PUT, POST, PATCH, DELETE, OPTIONS" and headers["x-request-id"]
+        for line in (b"GET *", b"OPTIONS **", b"OPTIONS *?a=1", b"OPTIONS */x"):
+            problem(talk(shared_api, line + rest)[0], 400)
+
     def test_no_cors(self, shared_api):
         for path in ("/v1/upstreams", "/healthz", "/v1/nowhere"):
             answer = shared_api.get(path, headers={"Origin": "https://evil.test"})

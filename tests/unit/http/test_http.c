@@ -31,8 +31,9 @@ struct client {
 	struct fixture *fixture;
 	const char *send;
 	size_t send_len;
+	size_t slow_from; /* from here on a byte each 100 ms; 0: never */
 	char received[65536];
-	size_t received_len;
+	size_t received_len, sent;
 	bool half_close;
 };
 
@@ -116,6 +117,7 @@ static void setup(struct fixture *f)
 	                             .body_max = BODY_MAX,
 	                             .connections_max = 10,
 	                             .idle_seconds = 5,
+	                             .body_grace_seconds = 1,
 	                             .on_head = on_head,
 	                             .on_request = on_request,
 	                             .on_refusal = on_refusal,
@@ -140,9 +142,16 @@ static void client_exchange(struct client *client, uint16_t port)
 
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	for (size_t sent = 0; sent < client->send_len; sent += (size_t)n) {
-		n = send(fd, client->send + sent, client->send_len - sent, MSG_NOSIGNAL);
+		size_t len = client->slow_from > sent ? client->slow_from - sent : client->send_len - sent;
+
+		if (client->slow_from > 0 && sent >= client->slow_from) {
+			usleep(100000);
+			len = 1;
+		}
+		n = send(fd, client->send + sent, len, MSG_NOSIGNAL);
 		if (n <= 0)
 			break;
+		client->sent += (size_t)n;
 	}
 	if (client->half_close)
 		shutdown(fd, SHUT_WR);
@@ -161,16 +170,21 @@ static void client_run(void *context)
 	uv_async_send(&client->fixture->client_done);
 }
 
-static void exchange(struct fixture *f, struct client *client, const char *text, size_t len)
+static void exchange_slowly(struct fixture *f, struct client *client, const char *text, size_t len, size_t slow_from)
 {
 	uv_thread_t thread;
 
-	*client = (struct client){.fixture = f, .send = text, .send_len = len};
+	*client = (struct client){.fixture = f, .send = text, .send_len = len, .slow_from = slow_from};
 	ck_assert_int_eq(uv_thread_create(&thread, client_run, client), 0);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	uv_thread_join(&thread);
 	ck_assert_uint_eq(f->closed, 1);
 	ck_assert_int_eq(uv_loop_close(&f->loop), 0);
+}
+
+static void exchange(struct fixture *f, struct client *client, const char *text, size_t len)
+{
+	exchange_slowly(f, client, text, len, 0);
 }
 
 static struct client client; /* large */
@@ -300,6 +314,42 @@ START_TEST(early_answer_drops_the_body)
 }
 END_TEST
 
+/* A body that trickles ends its connection, wanted or not; one that is slow within the grace is taken. */
+START_TEST(a_body_has_a_deadline)
+{
+	static const char head[] = "PUT /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 60\r\n\r\n";
+	char text[sizeof(head) + 60];
+	size_t len = sizeof(head) - 1;
+	struct fixture f;
+
+	memcpy(text, head, len);
+	memset(text + len, 'k', 60);
+	for (int early = 0; early < 2; early++) {
+		setup(&f);
+		f.early = early == 1;
+		exchange_slowly(&f, &client, text, len + 60, len);
+		ck_assert_uint_eq(f.requests, 0);
+		ck_assert_uint_ge(client.sent, len + 9);
+		ck_assert_uint_lt(client.sent, len + 40);
+		ck_assert_uint_eq(client.received_len, 0);
+	}
+	setup(&f);
+	exchange_slowly(&f, &client, text, len + 60, len + 57);
+	expect("body=60:kkkkkkkkkk");
+}
+END_TEST
+
+/* OPTIONS may ask about the server as a whole; no other method may. */
+START_TEST(takes_the_asterisk_form)
+{
+	struct fixture f;
+
+	setup(&f);
+	exchange_text(&f, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	expect("OPTIONS * q=-");
+}
+END_TEST
+
 static void close_now(uv_timer_t *timer)
 {
 	struct fixture *f = timer->data;
@@ -405,6 +455,8 @@ int main(void)
 	tcase_add_test(cases, refuses_large_bodies);
 	tcase_add_test(cases, takes_a_body_up_to_the_limit);
 	tcase_add_test(cases, early_answer_drops_the_body);
+	tcase_add_test(cases, a_body_has_a_deadline);
+	tcase_add_test(cases, takes_the_asterisk_form);
 	tcase_add_test(cases, closing_finishes_what_is_under_way);
 	tcase_add_test(cases, closing_orphans_what_takes_too_long);
 	tcase_add_test(cases, listens_on_loopback_alone);

@@ -38,6 +38,10 @@ START_TEST(reads_root_and_absolute_form)
 		ck_assert_str_eq(target.path, "/");
 		target_deinit(&target);
 	}
+	ck_assert_int_eq(target_parse("*", &target, &err), 0);
+	ck_assert_uint_eq(target.segments_len, 0);
+	ck_assert_str_eq(target.path, "*");
+	target_deinit(&target);
 	ck_assert_int_eq(target_parse("http://host:9180/v1/ssls?limit=1", &target, &err), 0);
 	ck_assert_str_eq(target.path, "/v1/ssls");
 	ck_assert_str_eq(target.parameters[0].value, "1");
@@ -46,11 +50,11 @@ END_TEST
 
 START_TEST(refuses_what_has_two_readings)
 {
-	static const char *const bad[] = {"",         "*",      "v1",         "host:80",    "?a",           "/v1//ssls",
+	static const char *const bad[] = {"",         "**",     "v1",         "host:80",    "?a",           "/v1//ssls",
 	                                  "//",       "/v1/",   "/v1/./x",    "/v1/../x",   "/v1/%2e%2e/x", "/v1/%2E",
 	                                  "/a%2fb",   "/a%2Fb", "/a%5cb",     "/a%00b",     "/a%0d%0ab",    "/a%7f",
 	                                  "/a%",      "/a%4",   "/a%zz",      "/a\xc3\xa9", "/a?b=%00",     "/a?b=%",
-	                                  "/a?%0a=1", "/a#b",   "http://h//", "ftp://h/a",  "/a\\b",        "/a\x01"};
+	                                  "/a?%0a=1", "*?a=1", "/a#b",   "http://h//", "ftp://h/a",  "/a\\b",        "/a\x01"};
 	struct target target = {0};
 	struct error err;
 
