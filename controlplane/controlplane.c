@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "change/change.h"
 #include "http/http.h"
+#include "loop_meter.h"
 #include "publish/publisher.h"
 
 #include <signal.h>
@@ -20,6 +21,7 @@
 
 struct controlplane {
 	uv_loop_t loop;
+	struct loop_meter meter;
 	uv_signal_t signals[2];
 	struct store *store;
 	struct change_engine *changes;
@@ -56,6 +58,7 @@ static void on_changes_closed(void *owner)
 	plane->changes = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(plane->signals); i++)
 		uv_close((uv_handle_t *)&plane->signals[i], NULL);
+	loop_meter_close(&plane->meter);
 }
 
 static void on_access_closed(void *owner)
@@ -172,6 +175,8 @@ static int start_api(struct controlplane *plane, const struct controlplane_confi
 	                         .changes = plane->changes,
 	                         .publisher = plane->publisher,
 	                         .access = plane->access,
+	                         .turns = &plane->meter.turns,
+	                         .cpu_turns = &plane->meter.cpu_turns,
 	                         .dialect = &apisix_dialect,
 	                         .front = config->admin,
 	                         .limits = {.rsa_bits_max = config->rsa_bits_max}};
@@ -224,6 +229,7 @@ int controlplane_run(const struct controlplane_config *config, struct error *err
 
 	if (r < 0)
 		return error_set(err, E_IO, "event loop: %s", uv_strerror(r));
+	loop_meter_start(&plane.meter, &plane.loop);
 	r = start(&plane, config, err);
 	if (r == 0)
 		log_ready(&plane, config);

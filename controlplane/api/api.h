@@ -15,6 +15,7 @@
 
 struct api;
 struct api_dialect;
+struct durations;
 
 /* Where and how the API is reached; all borrowed for its life. */
 struct api_front {
@@ -33,6 +34,7 @@ struct api_config {
 	struct change_engine *changes;
 	struct publisher *publisher;
 	struct access *access;
+	const struct durations *turns, *cpu_turns; /* of the loop, for the metrics */
 	struct api_front front;
 	const struct api_dialect *dialect; /* NULL: none */
 	struct resource_limits limits;
