@@ -1,80 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmarks: real binaries, peers from Debian's packages in the same run, ratios of CPU time. Prints tables; judges nothing.
 
-    run.sh [--quick] [cpu] [served] [scale]
+    run.sh [--quick] [cpu] [served] [scale] [api] [lists]
 
 cpu     microseconds of server CPU per connection (full TLS 1.3 handshake, one small request relayed, close; no tickets), P-256 and
         RSA-2048: the agent, nginx stream, HAProxy, hitch, and the floor: OpenSSL alone over memory BIOs + a bare relay without TLS
 served  from the PUT sent to the new leaf served by an agent, at 10 and at 100,000 stored objects
 scale   100,000 P-256 objects: seconds to load by apply, the agent's memory, its start from the cache to the first served handshake
+api     durable PUTs per second with 1 and with 16 clients, one apply of 100,000 objects (seconds, peak memory of the control plane), and
+        the longest time that its loop did one thing after another without looking up
+lists   GET of one object and of lists, filtered and sorted, beside 1,000 and beside 1,000,000 stored objects
 --quick small numbers, to see that everything runs (the test run does that)
 """
 import json
-import os
 import pathlib
 import shutil
-import ssl
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-os.environ.setdefault("TLSPLANE_BUILD", str(ROOT / "build-bench"))
-os.environ["PATH"] += ":/usr/sbin:/sbin"
 
+from lib import handshake, load_objects, openssl_cert, pin, run_json, spread, ssl_object, table, tool  # noqa: E402
+import api  # noqa: E402
+import lists  # noqa: E402
 import peers  # noqa: E402
 from harness.world import World  # noqa: E402
 
-BUILD = pathlib.Path(os.environ["TLSPLANE_BUILD"]).resolve()
-SERVER_CORE, LOAD_CORE = 0, 1
+SERVER_CORE = 0
+PARTS = ("cpu", "served", "scale", "api", "lists")
 PLAIN_CLIENT_US = 75  # what a plain connection costs client and backend, measured
-
-
-def tool(name):
-    return str(BUILD / "tests" / "bench" / f"bench_{name}")
-
-
-def run_json(argv, core=LOAD_CORE, timeout=600):
-    done = subprocess.run(["taskset", "-c", str(core), *map(str, argv)], capture_output=True, text=True, timeout=timeout, check=False)
-    if not done.stdout.strip():
-        raise RuntimeError(f"{argv[0]}: {done.returncode} {done.stderr[:500]}")
-    return json.loads(done.stdout)
-
-
-def pin(pid, core):
-    """All threads of a process."""
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {core})
-
-
-def openssl_cert(directory, name, algorithm, sni="bench.example"):
-    cert, key = directory / f"{name}.crt", directory / f"{name}.key"
-    new_key = ["-newkey", "rsa:2048"] if algorithm == "RSA-2048" else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    subprocess.run(["openssl", "req", "-x509", *new_key, "-nodes", "-keyout", key, "-out", cert, "-days", "90", "-subj", f"/CN={sni}",
-                    "-addext", f"subjectAltName=DNS:{sni}"], check=True, capture_output=True)
-    return cert, key
-
-
-def table(title, header, rows):
-    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
-    print(f"\n{title}\n")
-    for row in [header, ["-" * w for w in widths], *rows]:
-        print("| " + " | ".join(str(cell).ljust(width) for cell, width in zip(row, widths)) + " |")
-    sys.stdout.flush()
-
-
-def ssl_object(cert, key, sni):
-    return {"sni": sni, "cert": cert.read_text(), "key": key.read_text()}
-
-
-def spread(values):
-    return f"{statistics.median(values):.0f} ({min(values):.0f}-{max(values):.0f})"
 
 
 # cpu -----------------------------------------------------------------------------------------------------------------
@@ -151,32 +108,6 @@ def bench_cpu(work, quick):
 
 # served, scale ---------------------------------------------------------------------------------------------------------
 
-def handshake(port, sni, deadline=30.0):
-    """Seconds until a first handshake with `sni` succeeds."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    start = time.monotonic()
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as raw, context.wrap_socket(raw, server_hostname=sni):
-                return time.monotonic() - start
-        except OSError:
-            if time.monotonic() - start > deadline:
-                raise
-
-
-def load_objects(world, controlplane, count, chunk=1000):
-    directory = world.tmp / f"objects-{count}"
-    directory.mkdir()
-    subprocess.run([tool("make_objects"), directory, str(count), str(chunk)], check=True)
-    start = time.monotonic()
-    for path in sorted(directory.glob("apply-*.json")):
-        controlplane.api.post("/v1/apply", path.read_bytes(), deadline=300).expect(200, 201)
-    seconds = time.monotonic() - start
-    shutil.rmtree(directory)
-    return seconds
-
-
 def put_to_served(world, controlplane, port, rounds):
     bodies, certs = [], []
     for side in "ab":
@@ -238,10 +169,10 @@ def bench_scale(work, quick, want_served, want_scale):
 
 def main(arguments):
     quick = "--quick" in arguments
-    parts = [a for a in arguments if not a.startswith("--")] or ["cpu", "served", "scale"]
-    unknown = set(parts) - {"cpu", "served", "scale"}
+    parts = [a for a in arguments if not a.startswith("--")] or PARTS
+    unknown = set(parts) - set(PARTS)
     if unknown:
-        raise SystemExit(f"unknown part: {', '.join(sorted(unknown))} (cpu, served, scale)")
+        raise SystemExit(f"unknown part: {', '.join(sorted(unknown))} ({', '.join(PARTS)})")
     work = pathlib.Path(tempfile.mkdtemp(prefix="tlsplane-bench-"))
     work.chmod(0o755)
     try:
@@ -249,6 +180,10 @@ def main(arguments):
             bench_cpu(work, quick)
         if "served" in parts or "scale" in parts:
             bench_scale(work, quick, "served" in parts, "scale" in parts)
+        if "api" in parts:
+            api.bench_api(work, quick)
+        if "lists" in parts:
+            lists.bench_lists(work, quick)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
