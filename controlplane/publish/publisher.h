@@ -64,6 +64,7 @@ struct publisher_waited {
 	 * "nacked" (reason and objects: of its NACK), "degraded" (objects: applied, but these are not served as the
 	 * configuration wants), "revoked" (deleted meanwhile; not waited for). */
 	json_t *agents;
+	struct revision head; /* the newest */
 };
 
 /* wait=served: asks connected agents to shake hands with their own listeners (ServeCheck), a sample of what is to be seen when that is

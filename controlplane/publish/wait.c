@@ -140,7 +140,7 @@ static json_t *render_entry(const struct wait_entry *entry)
 /* Answers and ends. Without memory for the list the state alone is answered. */
 static void answer(struct publisher_wait *wait, enum publisher_wait_state state)
 {
-	struct publisher_waited result = {.state = state, .agents = json_array()};
+	struct publisher_waited result = {.state = state, .agents = json_array(), .head = wait->publisher->selectors.head.revision};
 
 	for (size_t i = 0; i < wait->len && result.agents != NULL; i++)
 		(void)json_array_append_new(result.agents, render_entry(&wait->entries[i]));

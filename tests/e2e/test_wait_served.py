@@ -10,9 +10,11 @@ import pytest
 from harness import tls
 from harness.net import eventually, free_port
 from harness.pki import Ca
-from harness.world import World, serve
+from harness.world import BUILD, SANITIZER_ENV, World, serve
 
 PEMS = Ca("Served CA")
+EARLY = {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "libearly.so"),
+         "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}  # a release that knows no checks
 
 
 def handshakes(agent):
@@ -224,6 +226,86 @@ def test_superseded_for_certain(fleet):
     assert problem["title"] == "Superseded"
     row, = problem["names"]["superseded"]
     assert (row["sni"], row["revision"]) == ("late.test", second.headers["Tlsplane-Revision"])
+
+
+def test_acked_and_superseded(fleet):
+    """wait=acked: agents are at the revision or beyond it, 200; what of it is no more by then is named, with what took its place."""
+    agent = fleet.agents["a"]
+    document = lambda: PEMS.issue("over.test").ssl("over.test", selector={"site": "a"})
+    puts = [("ssls", "over", document()), ("ssls", "stays", PEMS.issue("stays.test").ssl("stays.test", selector={"site": "a"})),
+            ("ssls", "goes", PEMS.issue("goes.test").ssl("goes.test", selector={"site": "a"}))]
+    fleet.api.apply(put=puts, wait="acked").expect(200)
+    agent.wait_applied()
+    agent.daemon.process.send_signal(19)  # SIGSTOP
+    answers, head = [], fleet.api.head()
+    again = [(kind, name, {**value, "desc": "again"}) for kind, name, value in puts]
+    thread = threading.Thread(target=lambda: answers.append(fleet.api.apply(put=again, wait="acked", timeout=20)))
+    thread.start()
+    try:
+        eventually(lambda: fleet.api.head() > head, "the first write is in")
+        second = fleet.api.put("/v1/ssls/over", document()).expect(200).headers["Tlsplane-Revision"]
+        gone = fleet.api.delete("/v1/ssls/goes").expect(200).headers["Tlsplane-Revision"]
+    finally:
+        agent.daemon.process.send_signal(18)  # SIGCONT
+    thread.join()
+    wait = answers[0].expect(200).json["wait"]
+    assert wait["state"] == "acked" and wait["agents"] == [{"id": agent.id, "state": "acked"}]
+    assert wait["superseded"] == [{"kind": "ssls", "id": "goes", "revision": gone}, {"kind": "ssls", "id": "over", "revision": second}]
+    assert "superseded" not in fleet.api.put("/v1/ssls/stays", document(), wait="acked").expect(200).json["wait"]
+    fleet.api.apply(delete=[("ssls", "over"), ("ssls", "stays")], wait="acked").expect(200)
+
+
+def test_falls_back(fleet):
+    """Deleted: the name is answered by the wildcard below it, then by the default, then by nobody; each is what is asked for and seen."""
+    a, b = fleet.agents["a"], fleet.agents["b"]
+    exact, wild, default = PEMS.issue("x.fall.test"), PEMS.issue("*.fall.test"), PEMS.issue("fall.test")
+    fleet.api.apply(put=[("ssls", "exact", exact.ssl("x.fall.test")), ("ssls", "wild", wild.ssl("*.fall.test")),
+                         ("ssls", "fall", default.ssl("fall.test")),
+                         ("tls_options", "default", {"min_version": "TLSv1.2", "default_ssl": "fall"})], wait="served").expect(200)
+    for name, shown in (("exact", wild), ("wild", default)):
+        names = served(fleet.api.delete(f"/v1/ssls/{name}", wait="served"), a, b)
+        assert names["checked"] == names["changed"] == 2
+        assert tls.leaf(fleet.ports["a"], "x.fall.test") == tls.leaf(fleet.ports["b"], "x.fall.test") == shown.sha256
+    served(fleet.api.apply(put=[("tls_options", "default", {"min_version": "TLSv1.2"})], delete=[("ssls", "fall")], wait="served"), a, b)
+
+
+def test_an_early_release(world, controlplane, backend):
+    """An agent that does not take checks is asked nothing, and told as unsupported; what it has applied stands, and wait=acked is enough."""
+    agent = world.agent(controlplane, env=EARLY)
+    port = serve(controlplane, backend)
+    pair = PEMS.issue("early.test")
+    problem = not_served(controlplane.api.put("/v1/ssls/early", pair.ssl("early.test"), wait="served"))
+    row, = problem["agents"]
+    assert (row["id"], row["state"]) == (agent.id, "unsupported") and "release" in row["reason"]
+    assert tls.leaf(port, "early.test") == pair.sha256
+    controlplane.api.put("/v1/ssls/early", PEMS.issue("early.test").ssl("early.test"), wait="acked").expect(200)
+
+
+def test_gone_while_it_is_asked(world, controlplane, backend):
+    """Killed in the middle: it is waited for; back in time, it is asked again and shows the new leaf; else it is told as pending."""
+    agent = world.agent(controlplane)
+    port = serve(controlplane, backend)
+    names = [f"k{i}.kill.test" for i in range(150)]
+    for timeout, comes_back in ((40, True), (1, False)):
+        pair = PEMS.issue("*.kill.test")
+        puts = [("ssls", f"kill{i}", pair.ssl(name)) for i, name in enumerate(names)]
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(controlplane.api.apply(put=puts, wait="served", timeout=timeout)))
+        head = controlplane.api.head()
+        agent.wait_applied()
+        thread.start()
+        eventually(lambda: controlplane.api.head() > head, "the write is in")
+        agent.kill()
+        if comes_back:
+            agent.start()
+        thread.join()
+        if comes_back:
+            assert served(answers[0], agent) == {"changed": 150, "checked": 150}
+            assert tls.leaf(port, names[7]) == pair.sha256
+        else:
+            problem = answers[0].expect(504).json
+            assert [row["state"] for row in problem["agents"]] == ["pending"] and "the change stands" in problem["detail"]
+            assert problem["agents"][0]["reason"] == "not connected"
 
 
 def test_who_is_away_and_who_comes_back(world, controlplane, backend):
