@@ -3,7 +3,6 @@
  * bodies come from the change layer, and no answer has a secret: a token's is shown once, by whoever made it. */
 #include "model/fields.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define TTL_DEFAULT 600
@@ -76,7 +75,7 @@ static void read_agent_id(struct field_input *in, const struct field *field, jso
 		            "or '-'",
 		            ID_MAX);
 	else
-		snprintf(in->resource->agent_id, sizeof(in->resource->agent_id), "%s", id);
+		in->resource->agent_id = field_copy(in, id);
 }
 
 static json_t *write_expires_at(struct field_output *out, const struct field *field, const void *source)

@@ -4,7 +4,6 @@
 
 #include "model/address.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static void read_bind(struct field_input *in, const struct field *field, json_t *value, void *target)
@@ -25,7 +24,7 @@ static void read_bind(struct field_input *in, const struct field *field, json_t 
 		field_error(in, "invalid-value", "the host must be an IP address: \"0.0.0.0:443\" or \"[::]:443\" for all");
 		return;
 	}
-	snprintf(resource->host, sizeof(resource->host), "%s", host);
+	resource->host = field_copy(in, host);
 	listener->host = field_copy(in, host);
 	listener->port = resource->port;
 }

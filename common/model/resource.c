@@ -74,6 +74,8 @@ struct resource *resource_free(struct resource *resource)
 	free(resource->refs);
 	secret_free(resource->secret);
 	free(resource->facets);
+	free(resource->host);
+	free(resource->agent_id);
 	free(resource->body);
 	free(resource->desc);
 	free(resource->labels);

@@ -51,10 +51,10 @@ struct resource {
 	unsigned client_bits;        /* TLS options: what client_auth asks (client_mode.h) */
 	uint8_t *facets;             /* what lists find it by (facet.h); NULL when made by hand: then by its labels alone */
 	size_t facets_len;
-	char host[256];              /* listeners: canonical address */
+	char *host;                  /* listeners: canonical address */
 	uint16_t port;
 	uint32_t ttl;                /* join tokens: seconds */
-	char agent_id[ID_MAX + 1];   /* join tokens: the fixed id, or "" */
+	char *agent_id;              /* join tokens: the fixed id, or NULL */
 };
 
 struct resource_limits {

@@ -35,8 +35,7 @@ static int make_body(struct resource *resource, uint8_t secret_sha256[32], uint6
 
 	body.secret_sha256 = (ProtobufCBinaryData){.data = secret_sha256, .len = SHA256_LEN};
 	body.expires_at = now + resource->ttl;
-	if (resource->agent_id[0] != '\0')
-		body.agent_id = resource->agent_id;
+	body.agent_id = resource->agent_id;
 	code = body_encode(&body.base, &encoded, err);
 	if (code != 0)
 		return code;
@@ -72,7 +71,7 @@ int join_token_check(struct request_job *job, size_t index, struct store_writer 
 	bool used = false;
 	int code;
 
-	if (resource->agent_id[0] == '\0')
+	if (resource->agent_id == NULL)
 		return 0;
 	code = store_agent_id_is_used(writer, resource->agent_id, &used, err);
 	if (code == 0 && used)

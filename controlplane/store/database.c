@@ -49,7 +49,7 @@ int database_open(struct database *database, const char *path, struct error *err
 {
 	static const char setup[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
 								"PRAGMA secure_delete = ON;" /* a retired ticket key is gone, not just out of the index */
-								"PRAGMA trusted_schema = OFF; PRAGMA cache_size = -65536;";
+								"PRAGMA trusted_schema = OFF; PRAGMA cache_size = -16384;";
 
 	if (sqlite3_open_v2(path, &database->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return database_error(database, "open", err);

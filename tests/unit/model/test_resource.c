@@ -421,7 +421,7 @@ START_TEST(join_tokens_are_read)
 	outcome_deinit(&outcome);
 	outcome = expect_fine(KIND_JOIN_TOKEN, "{}");
 	ck_assert_uint_eq(outcome.resource->ttl, 600);
-	ck_assert_str_eq(outcome.resource->agent_id, "");
+	ck_assert_ptr_null(outcome.resource->agent_id);
 	outcome_deinit(&outcome);
 	expect_error(KIND_JOIN_TOKEN, "{\"ttl\": 0}", "out-of-range", "/ttl");
 	expect_error(KIND_JOIN_TOKEN, "{\"ttl\": 2592001}", "out-of-range", "/ttl");

@@ -272,7 +272,7 @@ START_TEST(test_neighbours)
 	char seen[256] = "";
 
 	listener->port = 443;
-	strcpy(listener->host, "127.0.0.1");
+	listener->host = strdup("127.0.0.1");
 	put_made(listener);
 	put_made(make_ssl("a", true, "a.example"));
 	put_made(make_ssl("b", false, "a.example"));

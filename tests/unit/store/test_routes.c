@@ -138,7 +138,7 @@ static void put_listener(const char *id, uint16_t port, bool enabled, const char
 	struct resource *listener = make_resource(KIND_LISTENER, id, "", enabled, upstream != NULL ? upstream : "bare");
 
 	listener->port = port;
-	strcpy(listener->host, "127.0.0.1");
+	listener->host = strdup("127.0.0.1");
 	if (upstream != NULL)
 		add_ref(listener, KIND_UPSTREAM, upstream, "/upstream");
 	put_made(listener);
