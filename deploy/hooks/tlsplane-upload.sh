@@ -210,6 +210,11 @@ _tlsplane_is_problem() {
 	jq -es --arg type "urn:tlsplane:error:${1:-}" '.[0].type | startswith($type)' "$dir/answer" >/dev/null 2>&1
 }
 
+# A token with a scope is not told whether the object is another's or is not there at all: making it shows.
+_tlsplane_is_hidden() {
+	jq -es '.[0].errors[0] | .code == "outside-scope" and .pointer == ""' "$dir/answer" >/dev/null 2>&1
+}
+
 # Could the same request succeed in a while? $1: curl's status.
 _tlsplane_is_passing() {
 	case $1 in
@@ -240,10 +245,12 @@ _tlsplane_explain() {
 		((.errors // [])[] | "  " + (.pointer // "" | plain) + ": " + (.detail | plain)),
 		((.warnings // [])[] | "  warning: " + (.pointer // "" | plain) + ": " + (.detail | plain)),
 		((.agents // [])[] | select(.state != "acked" and .state != "served")
-			| "  agent " + (.id | plain) + ": " + (.state | plain) + (if .reason then ": " + (.reason | plain) else "" end),
+			| "  " + (if .id then "agent " + (.id | plain) else (.count | plain) + " agent(s)" end) + ": " + (.state | plain)
+				+ (if .reason then ": " + (.reason | plain) else "" end),
 			((.objects // [])[] | "    " + (.kind | plain) + "/" + (.id | plain) + (.field // "" | plain) + ": " + (.reason | plain)),
 			((.names // [])[] | select(.state != "served")
 				| "    " + (to_entries | map(.key + "=" + (.value | plain)) | join(" ")))),
+		((.names.superseded // [])[] | "  " + (.sni | plain) + " on " + (.listener | plain) + ": changed again by revision " + (.revision | plain)),
 		(if .revision then "  revision " + (.revision | plain) + " stands" else empty end),
 		"  request " + (.instance // "unknown" | plain | sub("^urn:tlsplane:request:"; ""))' \
 		--arg id "$id" --arg http "$http" "$dir/answer" >&2
@@ -271,19 +278,19 @@ _tlsplane_pause() {
 	sleep "$pause"
 }
 
-# The write is accepted; "live" needs the word of the control plane that it has waited for just that.
+# The write is accepted; "live" needs the word of the control plane that it has waited for just that. Tokens with a scope are told how many
+# agents, not which.
 _tlsplane_finish() {
 	jq -er '
 		def plain: tostring | explode | map(if . < 32 or (. >= 127 and . < 160) then 63 else . end) | implode;
 		if $wait != "none" and .wait.state != $wait then error("not waited") else . end
 		| ((.warnings // [])[] | "tlsplane: warning: " + (.pointer // "" | plain) + ": " + (.detail | plain)),
+		((.wait.names.shadowed // [])[] | "tlsplane: warning: " + plain + " is answered by another object or a route"),
 		"tlsplane: ssls/" + (.id | plain) + " (" + ([.sni // empty, (.snis // [])[]] | join(" ") | plain) + "), version "
 			+ (.version | plain) + ", valid until " + (.x509.not_after? // "an unknown time" | plain) + ": "
 			+ if $wait == "none" then "stored, not waited for"
 			  elif (.wait.agents | length) == 0 then "stored; no connected agent holds it"
-			  else $wait + " by " + (.wait.agents | map(select(.state == $wait)) | length | tostring) + " agent(s)"
-				+ (.wait.agents | map(.state | select(. != $wait)) | group_by(.)
-					| map(", " + (length | tostring) + " " + (.[0] | plain)) | join("")) end' \
+			  else $wait + " by " + (.wait.agents | map(.count // 1) | add | tostring) + " agent(s)" end' \
 		--arg wait "$wait" "$dir/answer" 2>/dev/null ||
 		_tlsplane_die 1 "HTTP $http, but the answer doesn't say that the change is $wait"
 }
@@ -303,6 +310,7 @@ _tlsplane_upload_files() {
 			return 0
 			;;
 		0PATCH404) ! _tlsplane_is_problem not-found || _next=PUT ;;
+		0PATCH403) ! _tlsplane_is_hidden || _next=PUT ;;
 		0PUT412) _next=PATCH ;;
 		esac
 		if [ "$_next" != "$method" ] && [ "$_turns" -lt 5 ]; then

@@ -109,6 +109,25 @@ def test_what_others_configured_stays(shared, settings, files):
     assert (now["desc"], now["priority"], now["tls_options"]) == ("by hand", 3, "modern")
 
 
+def test_token_of_a_team(shared, live, settings, files):
+    """What a pipeline should have: names and a label of its own. It creates, renews and waits; what is another's it can't replace."""
+    made = shared.api.post("/v1/tokens", {"role": "editor", "expires_in": 3600, "scope": {"sni_suffixes": ["team.test"], "labels": {"team": "x"}}})
+    own = settings(TLSPLANE_TOKEN=made.expect(201).json["token"], TLSPLANE_LABELS="team=x")
+    for _ in range(2):
+        pair, paths = files("shop.team.test")
+        done = upload.upload(paths, own)
+        assert done.returncode == 0 and done.stdout.endswith(": served by 1 agent(s)\n"), done.stderr
+        assert tls.leaf(live, "shop.team.test") == pair.sha256
+    done = upload.upload(files("shop.other.test")[1], own)
+    assert done.returncode == 1 and "HTTP 403" in done.stderr and "/snis/0" in done.stderr, done.stderr
+    theirs, _ = files("foreign.test")
+    shared.api.put("/v1/ssls/foreign", theirs.ssl("foreign.test")).expect(201)
+    done = upload.upload(files("shop.team.test")[1], {**own, "TLSPLANE_ID": "foreign"})
+    assert done.returncode == 1 and "HTTP 403" in done.stderr and shared.api.get("/v1/ssls/foreign").json["x509"]["sha256"] == theirs.sha256
+    done = upload.upload(files("more.team.test")[1], {**own, "TLSPLANE_LABELS": ""})
+    assert done.returncode == 1 and "HTTP 403" in done.stderr and "/labels" in done.stderr, done.stderr
+
+
 def test_an_object_with_one_name(shared, settings, files):
     """Made by others with `sni`: the names follow the certificate."""
     pair, _ = files("single.test")
@@ -220,13 +239,28 @@ def test_agents_that_have_not(files):
     assert done.stderr.splitlines()[1:-1] == ["  agent bad: nacked: too many names", "    ssls/x.test/snis: limit", "  revision 1-9 stands"]
 
 
+def test_names_that_have_not(files):
+    """A token with a scope is told how many agents, not which; and which names show something else, or were changed again."""
+    agents = [{"state": "served", "count": 3}, {"state": "not-served", "count": 2}]
+    names = {"changed": 2, "checked": 1, "superseded": [{"listener": "https", "sni": "x.test", "key_type": "ecdsa", "revision": "1-10"}]}
+    with Script((502, {}, problem(502, "not-served", revision="1-9", agents=agents, names=names))) as script:
+        done = upload.upload(files("x.test")[1], fake(script))
+        seen = [{"listener": "https", "sni": "x.test", "key_type": "ecdsa", "expected": "aa", "seen": None, "reason": "refused"}]
+        script.answers = [(502, {}, problem(502, "not-served", revision="1-9", agents=[{"id": "bad", "state": "not-served", "names": seen}]))]
+        again = upload.upload(files("x.test")[1], fake(script))
+    assert done.returncode == again.returncode == 1
+    assert done.stderr.splitlines()[1:-1] == ["  2 agent(s): not-served", "  x.test on https: changed again by revision 1-10", "  revision 1-9 stands"]
+    assert again.stderr.splitlines()[1:3] == ["  agent bad: not-served", "    listener=https sni=x.test key_type=ecdsa expected=aa seen=null reason=refused"]
+
+
 def test_served_is_asked_for(files):
     with Script((200, {}, stored("served"))) as script:
         done = upload.upload(files("x.test")[1], fake(script, TLSPLANE_WAIT=None, TLSPLANE_TIMEOUT="9999"))
         assert done.returncode == 0 and done.stdout.endswith(": served by 1 agent(s)\n")
-        agents = [{"id": name, "state": state} for name, state in (("a", "served"), ("b", "superseded"), ("c", "superseded"))]
-        script.answers = [(200, {}, {**stored(), "wait": {"state": "served", "agents": agents}})]
-        assert upload.upload(files("x.test")[1], fake(script, TLSPLANE_WAIT="served")).stdout.endswith(": served by 1 agent(s), 2 superseded\n")
+        wait = {"state": "served", "agents": [{"state": "served", "count": 5}], "names": {"changed": 1, "checked": 1, "shadowed": ["x.test"]}}
+        script.answers = [(200, {}, {**stored(), "wait": wait})]
+        done = upload.upload(files("x.test")[1], fake(script, TLSPLANE_WAIT="served"))
+        assert done.stdout.startswith("tlsplane: warning: x.test is answered by another") and done.stdout.endswith(": served by 5 agent(s)\n")
         assert upload.upload(files("x.test")[1], fake(script, TLSPLANE_WAIT="none")).stdout.endswith(": stored, not waited for\n")
     assert script.seen[0]["path"] == "/v1/ssls/x.test?wait=served&timeout=300" and script.seen[-1]["path"] == "/v1/ssls/x.test"
 
