@@ -25,8 +25,11 @@ struct client {
 	const struct settings *settings;
 	uint64_t deadline, begun; /* milliseconds of the monotonic clock */
 	bool shows_progress, is_line_open;
+	bool has_left; /* of a request, in one of its tries */
 	char curl_text[CURL_ERROR_SIZE];
 };
+
+volatile sig_atomic_t client_is_writing;
 
 static uint64_t now_ms(void)
 {
@@ -43,9 +46,9 @@ uint32_t client_seconds_left(const struct client *client)
 	return now >= client->deadline ? 0 : (uint32_t)((client->deadline - now) / 1000);
 }
 
-void client_extend(struct client *client)
+void client_extend(struct client *client, uint32_t seconds)
 {
-	client->deadline = now_ms() + client->settings->timeout * UINT64_C(1000);
+	client->deadline = now_ms() + ((uint64_t)client->settings->timeout + seconds) * 1000;
 }
 
 /* Progress --------------------------------------------------------------------------------------------------------- */
@@ -151,7 +154,7 @@ int client_new(const struct settings *settings, bool progress, struct client **r
 		return error_nomem(err);
 	client->settings = settings;
 	client->shows_progress = progress;
-	client->deadline = now_ms() + settings->timeout * UINT64_C(1000);
+	client_extend(client, 0);
 	client->curl = curl_easy_init();
 	if (client->curl == NULL || !set_up(client))
 		return error_set(err, E_INTERNAL, "libcurl can't be started");
@@ -256,6 +259,7 @@ static int transfer(struct client *client, const struct request *request, struct
 	struct curl_slist *headers = headers_of(client, request);
 	CLEANUP(buf_deinit) struct buf url = BUF_NULL;
 	CURLcode code = CURLE_OUT_OF_MEMORY;
+	curl_off_t sent = 0;
 
 	buf_printf(&url, "%s%s", client->settings->url, request->path);
 	client->curl_text[0] = 0;
@@ -266,6 +270,8 @@ static int transfer(struct client *client, const struct request *request, struct
 	(void)curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, NULL);
 	wipe_headers(headers);
 	client_progress(client, NULL);
+	if (curl_easy_getinfo(client->curl, CURLINFO_PRETRANSFER_TIME_T, &sent) == CURLE_OK && sent > 0)
+		client->has_left = true;
 	if (code != CURLE_OK)
 		return judge_failure(client, code, err);
 	(void)curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &answer->status);
@@ -302,8 +308,9 @@ static int judge_status(const struct client *client, const struct answer *answer
 
 	if (answer->status >= 200 && answer->status < 300 && answer->document != NULL)
 		return 0;
-	if (answer->document == NULL || title == NULL)
-		return error_set(err, E_REFUSED, "%s: status %ld, and not the admin API's JSON", client->settings->url, answer->status);
+	if (answer->document == NULL || title == NULL) /* a proxy's may pass; anybody's 404 says nothing about an object */
+		return error_set(err, answer->status == 502 || code_of(answer->status) == E_TIMEOUT ? E_TIMEOUT : E_REFUSED,
+		                 "%s: status %ld, and not the admin API's JSON", client->settings->url, answer->status);
 	return error_set(err, code_of(answer->status), "%s%s%s (%ld)", title, detail != NULL ? ": " : "",
 	                 detail != NULL ? detail : "", answer->status);
 }
@@ -338,7 +345,7 @@ static bool is_worth_another(const struct request *request, const struct answer 
 	return (answer->status == 429 || answer->status == 503) && text_of(answer, "revision") == NULL;
 }
 
-int client_call(struct client *client, const struct request *request, struct answer *answer, struct error *err)
+static int try_until_answered(struct client *client, const struct request *request, struct answer *answer, struct error *err)
 {
 	int r;
 
@@ -355,13 +362,17 @@ int client_call(struct client *client, const struct request *request, struct ans
 	}
 }
 
-int client_get(struct client *client, const char *path, json_t **ret, struct answer *answer, struct error *err)
+int client_call(struct client *client, const struct request *request, struct answer *answer, struct error *err)
 {
-	const struct request request = {.method = "GET", .path = path};
-	int r = client_call(client, &request, answer, err);
+	bool writes = strcmp(request->method, "GET") != 0;
+	int r;
 
-	if (r == 0)
-		*ret = json_incref(answer->document);
+	client->has_left = false;
+	client_is_writing = writes;
+	r = try_until_answered(client, request, answer, err);
+	client_is_writing = false;
+	if (r == E_TIMEOUT && answer->status == 0 && writes && client->has_left)
+		return error_prefix(err, r, "whether it was done is not known");
 	return r;
 }
 

@@ -2,7 +2,9 @@
 /* The admin API over libcurl: one connection kept, one request at a time, one deadline for all of them.
  *
  * What is tried again, until the deadline: 429 and 503 (as Retry-After says, else with growing pauses); and, for writes that carry an
- * Idempotency-Key, a connection that could not be made or broke. Redirects are not followed: nobody may send a token elsewhere. */
+ * Idempotency-Key, a connection that could not be made or broke. Redirects are not followed: nobody may send a token elsewhere.
+ *
+ * A write whose request has left and whose answer has not come may have been made: the error says so. */
 #pragma once
 
 #include "base/buf.h"
@@ -11,12 +13,16 @@
 #include "ctl/settings.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 
 #define CLIENT_KEY_LEN 32 /* of an Idempotency-Key */
 #define CLIENT_WAIT_MAX 300 /* seconds that the API waits at most */
 
 struct client; /* one thread */
+
+/* A write is under way: for handlers of signals. */
+extern volatile sig_atomic_t client_is_writing;
 
 /* settings must outlive it. progress: say on stderr what takes long (a terminal). E_SYNTAX: the CA file can't be used. */
 int client_new(const struct settings *settings, bool progress, struct client **ret, struct error *err) MUST_USE;
@@ -47,11 +53,9 @@ DEFINE_CLEANUP_VALUE(struct answer, answer_deinit);
  * refusal). E_FORBIDDEN: 403. E_NOT_FOUND: 404. E_CRYPTO: the server could not prove who it is. */
 int client_call(struct client *client, const struct request *request, struct answer *answer, struct error *err) MUST_USE;
 
-/* GET path into *ret (new reference); etag (may be NULL) must hold as much as answer.etag. */
-int client_get(struct client *client, const char *path, json_t **ret, struct answer *answer, struct error *err) MUST_USE;
-
 uint32_t client_seconds_left(const struct client *client);
-void client_extend(struct client *client); /* the time of the settings begins again */
+/* The time of the settings begins again, when `seconds` more are over. */
+void client_extend(struct client *client, uint32_t seconds);
 /* client NULL: nothing. "reading: 300 of 1000" on a terminal's stderr, in place of what stands there; NULL wipes it. */
 void client_progress(struct client *client, const char *format, ...) PRINTF_LIKE(2, 3);
 /* For Idempotency-Key. */

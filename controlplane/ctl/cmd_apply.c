@@ -119,6 +119,7 @@ static int send(struct ctl *ctl, struct applying *applying, struct answer *answe
 	struct request request = {.method = "POST", .content_type = "application/x-ndjson", .key = key};
 	int r;
 
+	client_extend(ctl->client, 0); /* comparing, or thinking, took its time */
 	applying->all = ctl_waits(ctl); /* agents may still owe what an earlier run has stored */
 	buf_put_str(&path, "/v1/apply");
 	ctl_put_write_query(ctl, &path);

@@ -2,7 +2,6 @@
 /* get, agents, resolve, expiring: reading. */
 #include "ctl/commands.h"
 
-#include "ctl/lists.h"
 #include "ctl/pages.h"
 #include "ctl/text.h"
 #include "ctl/views.h"

@@ -197,6 +197,7 @@ static int roll_back(struct ctl *ctl, const char *etag, json_t *objects, struct 
 	struct request request = {.method = "POST", .content_type = "application/json", .if_match = etag, .key = key};
 	int r = body != NULL ? client_make_key(key, err) : error_nomem(err);
 
+	client_extend(ctl->client, 0); /* thinking took its time */
 	buf_printf(&path, "/v1/revisions/%s/rollback", ctl->words[0]);
 	ctl_put_write_query(ctl, &path);
 	request.path = buf_cstr(&path);
@@ -270,14 +271,12 @@ int watch_run(struct ctl *ctl, struct error *err)
 	CLEANUP(answer_deinit) struct answer answer = {0};
 	const char *begin = args_get(&ctl->args, OPTION_AFTER);
 	char after[64], path[160];
-	uint32_t seconds;
 	int r = begin != NULL ? check_revision(begin, err) : read_head(ctl, &answer, err);
 
 	snprintf(after, sizeof(after), "%s", begin != NULL ? begin : answer.revision);
 	while (r == 0) {
-		client_extend(ctl->client); /* each poll has the time of --timeout */
-		seconds = client_seconds_left(ctl->client) / 2;
-		snprintf(path, sizeof(path), "/v1/revisions?after=%s&wait=%us", after, seconds < POLL_SECONDS ? seconds : POLL_SECONDS);
+		client_extend(ctl->client, POLL_SECONDS); /* each poll has the time of --timeout besides */
+		snprintf(path, sizeof(path), "/v1/revisions?after=%s&wait=%ds", after, POLL_SECONDS);
 		r = ctl_get(ctl, path, &answer, err);
 		if (r == 0)
 			r = tell_revisions(ctl, json_object_get(answer.document, "items"), after, err);

@@ -2,7 +2,6 @@
 /* token, join-token: what is made is told once, alone on standard output, so that a script can put it where it belongs. */
 #include "ctl/commands.h"
 
-#include "ctl/lists.h"
 #include "ctl/text.h"
 
 #include <stdlib.h>

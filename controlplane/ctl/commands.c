@@ -120,7 +120,8 @@ void command_print_help(const struct command *command, struct buf *out)
 		struct buf left = BUF_NULL;
 
 		put_synopsis(&command_table[i], &left);
-		if (buf_cstr(&left) != NULL)
+		out->failed |= buf_cstr(&left) == NULL;
+		if (!out->failed)
 			buf_printf(out, "  %-38s %s\n", (const char *)left.data, command_table[i].help);
 		buf_deinit(&left);
 	}
@@ -137,34 +138,36 @@ static void offer(struct buf *out, const char *prefix, const char *text, const c
 	struct buf word = BUF_NULL;
 
 	buf_printf(&word, "%s%s", prefix, text);
-	if (buf_cstr(&word) != NULL && strncmp((const char *)word.data, begun, strlen(begun)) == 0)
+	if (buf_cstr(&word) == NULL)
+		out->failed = true;
+	else if (strncmp((const char *)word.data, begun, strlen(begun)) == 0)
 		buf_printf(out, "%s\n", (const char *)word.data);
 	buf_deinit(&word);
 }
 
 /* "table|json": the words between the bars. */
-static void offer_values(struct buf *out, const char *values, const char *begun)
+static void offer_values(struct buf *out, const char *prefix, const char *values, const char *begun)
 {
 	char word[32];
 
-	while (values != NULL && *values != 0) {
-		size_t len = strcspn(values, "|");
-
-		snprintf(word, sizeof(word), "%.*s", (int)len, values);
-		offer(out, "", word, begun);
-		values += len + (values[len] == '|');
+	while (values != NULL) {
+		snprintf(word, sizeof(word), "%.*s", (int)strcspn(values, "|"), values);
+		offer(out, prefix, word, begun);
+		values = strchr(values, '|');
+		values += values != NULL;
 	}
 }
 
-/* The option that the word before waits for an argument of, or NULL. */
-static const struct option_info *find_waiting(const char *word)
+/* The option with an argument that a word names in its first len bytes: "--wait", "-o". NULL: none. */
+static const struct option_info *find_waiting(const char *word, size_t len)
 {
 	for (int i = 0; i < OPTIONS_; i++) {
 		const struct option_info *info = &option_table[i];
-		bool is_it = (word[0] == '-' && word[1] == '-' && strcmp(word + 2, info->name) == 0) ||
-		             (word[0] == '-' && info->letter != 0 && word[1] == info->letter && word[2] == 0);
+		bool is_long = len > 2 && strncmp(word, "--", 2) == 0 && strlen(info->name) == len - 2 &&
+		               strncmp(word + 2, info->name, len - 2) == 0;
+		bool is_short = len == 2 && word[0] == '-' && info->letter != 0 && word[1] == info->letter;
 
-		if (is_it && info->argument != NULL)
+		if ((is_long || is_short) && info->argument != NULL)
 			return info;
 	}
 	return NULL;
@@ -194,26 +197,38 @@ static void offer_commands(const char *name, const char *begun, struct buf *out)
 	}
 }
 
-void command_complete(const char *const *words, size_t count, struct buf *out)
+/* The argument of an option, of which `begun` is there behind the prefix ("--wait=", or ""). */
+static bool offer_argument(const struct option_info *info, const char *prefix, const char *begun, struct buf *out)
+{
+	if (strchr(info->argument, '|') != NULL)
+		offer_values(out, prefix, info->argument, begun);
+	return strcmp(info->argument, "FILE") == 0 || strcmp(info->argument, "PATH") == 0;
+}
+
+bool command_complete(const char *const *words, size_t count, struct buf *out)
 {
 	const char *begun = count > 0 ? words[count - 1] : "", *plain[2] = {NULL, NULL};
-	const struct option_info *waiting = count > 1 ? find_waiting(words[count - 2]) : NULL;
+	const struct option_info *waiting = count > 1 ? find_waiting(words[count - 2], strlen(words[count - 2])) : NULL;
+	const struct option_info *joined = strchr(begun, '=') != NULL ? find_waiting(begun, strcspn(begun, "=")) : NULL;
 	const struct command *command;
 	size_t plain_len = 0;
+	char prefix[64];
 
 	for (size_t i = 0; i + 1 < count; i++) {
-		if (find_waiting(words[i]) != NULL)
+		if (find_waiting(words[i], strlen(words[i])) != NULL)
 			i++;
 		else if (words[i][0] != '-' && plain_len++ < ARRAY_LEN(plain))
 			plain[plain_len - 1] = words[i];
 	}
 	command = plain[0] != NULL ? find(plain[0], plain[1]) : NULL;
-	if (waiting != NULL)
-		offer_values(out, strchr(waiting->argument, '|') != NULL ? waiting->argument : NULL, begun);
-	else if (begun[0] == '-')
+	snprintf(prefix, sizeof(prefix), "%.*s=", (int)strcspn(begun, "="), begun);
+	if (waiting != NULL || joined != NULL)
+		return offer_argument(waiting != NULL ? waiting : joined, waiting != NULL ? "" : prefix, begun, out);
+	if (begun[0] == '-')
 		offer_options(command, begun, out);
 	else if (plain_len < 2 && (command == NULL || plain_len == 0))
 		offer_commands(plain[0], begun, out);
 	else if (plain_len == 1 && command->run == get_run)
 		view_each_kind(offer, out, begun);
+	return false;
 }

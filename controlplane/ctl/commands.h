@@ -26,8 +26,12 @@ extern const size_t command_table_len;
 int command_find(const struct args *args, const struct command **ret, size_t *ret_used, struct error *err) MUST_USE;
 /* All commands, or the one. */
 void command_print_help(const struct command *command, struct buf *out);
-/* What may stand in place of the last of the words (which are those before it and its beginning), a line each. */
-void command_complete(const char *const *words, size_t count, struct buf *out);
+/* What may stand in place of the last of the words (which are those before it and its beginning), a line each. True: the name of a file
+ * is expected there. */
+bool command_complete(const char *const *words, size_t count, struct buf *out);
+
+/* The list of a whole collection, as `get` makes it (cmd_get.c). word: as for view_find; it must be there. Takes --limit. */
+int list_run(struct ctl *ctl, const char *word, struct error *err) MUST_USE;
 
 ctl_run_fn apply_run, diff_run;                                           /* cmd_apply.c */
 ctl_run_fn get_run, agents_run, resolve_run, expiring_run;                /* cmd_get.c */

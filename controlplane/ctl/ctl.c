@@ -6,6 +6,7 @@
 #include "ctl/views.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,13 @@ int ctl_flush(struct ctl *ctl, struct error *err)
 {
 	if (ctl->out.failed)
 		return error_nomem(err);
-	if (fwrite(ctl->out.data, 1, ctl->out.len, stdout) != ctl->out.len || fflush(stdout) != 0)
+	if (fwrite(ctl->out.data, 1, ctl->out.len, stdout) != ctl->out.len || fflush(stdout) != 0) {
+		if (errno == EPIPE) { /* nobody reads on: ends as any filter does */
+			signal(SIGPIPE, SIG_DFL);
+			raise(SIGPIPE);
+		}
 		return error_set(err, E_IO, "standard output: %s", strerror(errno));
+	}
 	buf_reset(&ctl->out);
 	return 0;
 }
@@ -85,26 +91,6 @@ static int put_affected(struct ctl *ctl, const json_t *affected, struct error *e
 	return r;
 }
 
-/* What was asked for is a sample where much has changed; some names show something else, by rights. */
-static void put_seen(struct buf *out, const json_t *names)
-{
-	static const struct {
-		const char *member, *means;
-	} rows[] = {{"shadowed", "  answered by other objects or routes: "}, {"superseded", "  changed again by newer revisions: "}};
-
-	buf_printf(out, ", %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " changed names looked at\n",
-	           json_integer_value(json_object_get(names, "checked")), json_integer_value(json_object_get(names, "changed")));
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const json_t *list = json_object_get(names, rows[i].member);
-
-		if (json_array_size(list) == 0)
-			continue;
-		buf_put_str(out, rows[i].means);
-		text_put_json(out, list);
-		buf_put_str(out, "\n");
-	}
-}
-
 /* ", served by 3 agents, 200 of 5000 changed names looked at". */
 static void put_wait(struct buf *out, const json_t *wait)
 {
@@ -122,9 +108,10 @@ static void put_wait(struct buf *out, const json_t *wait)
 	text_put_json(out, json_object_get(wait, "state"));
 	buf_printf(out, " by %" JSON_INTEGER_FORMAT " agent%s", count, count == 1 ? "" : "s");
 	if (names != NULL)
-		put_seen(out, names);
-	else
-		buf_put_str(out, "\n");
+		buf_printf(out, ", %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " changed names looked at",
+		           json_integer_value(json_object_get(names, "checked")), json_integer_value(json_object_get(names, "changed")));
+	buf_put_str(out, "\n");
+	problem_put_names(out, names);
 }
 
 int ctl_put_applied(struct ctl *ctl, const struct answer *answer, problem_item_fn *item, void *context, struct error *err)
@@ -165,11 +152,23 @@ int ctl_confirm(struct ctl *ctl, const char *question, struct error *err)
 int ctl_call(struct ctl *ctl, const struct request *request, struct answer *answer, problem_item_fn *item, void *context,
              struct error *err)
 {
-	int r = client_call(ctl->client, request, answer, err);
+	int r = client_call(ctl->client, request, answer, err), told = 0;
 
-	if (r < 0 && answer->document != NULL)
+	if (r < 0 && answer->document != NULL) {
 		problem_put(&ctl->details, answer->document, item, context);
-	return r;
+		if (ctl->settings.is_json) {
+			buf_reset(&ctl->out);
+			told = ctl_put_json(ctl, answer, err);
+		}
+	}
+	return told < 0 ? told : r;
+}
+
+void ctl_forget_refusal(struct ctl *ctl, struct error *err)
+{
+	buf_reset(&ctl->details);
+	buf_reset(&ctl->out);
+	*err = ERROR_NULL;
 }
 
 int ctl_get(struct ctl *ctl, const char *path, struct answer *answer, struct error *err)

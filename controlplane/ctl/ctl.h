@@ -42,9 +42,11 @@ int ctl_flush(struct ctl *ctl, struct error *err) MUST_USE;
 /* The same for a text that is for people, to stderr: escaped already; then empties it. */
 void ctl_say(struct buf *text);
 
-/* client_call; what the refusal tells goes into details. */
+/* client_call; what a refusal tells goes into details, and for programs its document into out. */
 int ctl_call(struct ctl *ctl, const struct request *request, struct answer *answer, problem_item_fn *item, void *context,
              struct error *err) MUST_USE;
+/* It was no failure: nothing is told of it. */
+void ctl_forget_refusal(struct ctl *ctl, struct error *err);
 /* GET; the same. */
 int ctl_get(struct ctl *ctl, const char *path, struct answer *answer, struct error *err) MUST_USE;
 

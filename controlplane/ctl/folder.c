@@ -130,7 +130,7 @@ static int load_file(struct folder *folder, const char *path, struct error *err)
 	int r = file_load(path, FOLDER_FILE_MAX, &text, err);
 
 	if (r < 0)
-		return error_set(err, r == E_NOMEM ? r : E_SYNTAX, "can't be read: %.500s", err->text);
+		return r == E_NOMEM ? r : E_SYNTAX; /* the text names the file */
 	find_place(path, &place);
 	r = resource_load_json(BYTES(text.data, text.len), &whole, err);
 	if (r < 0)

@@ -25,12 +25,24 @@ static void free_wiped(void *memory)
 	free(memory);
 }
 
+static void on_signal(int number)
+{
+	static const char text[] = "\n" PROGRAM ": interrupted; whether it was done is not known\n";
+
+	if (client_is_writing)
+		(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	raise(number); /* which is no longer caught */
+}
+
 static int start(struct error *err)
 {
+	const struct sigaction stop = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
 	const struct rlimit none = {0, 0};
 
 	(void)setrlimit(RLIMIT_CORE, &none); /* a dump would hold keys */
 	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
 	json_set_alloc_funcs(malloc, free_wiped);
 	if (crypto_init(err) < 0)
 		return err->code;
@@ -51,10 +63,10 @@ static int run(struct ctl *ctl, const struct command *command, size_t used, stru
 		r = client_new(&ctl->settings, isatty(STDERR_FILENO), &ctl->client, err);
 	if (r == 0)
 		r = command->run(ctl, err);
-	if (r < 0)
+	if (r < 0 && !ctl->settings.is_json) /* half of a table; programs get the refusal */
 		return r;
-	flushed = ctl_flush(ctl, err);
-	return flushed < 0 ? flushed : r;
+	flushed = ctl_flush(ctl, r < 0 ? NULL : err);
+	return r >= 0 && flushed < 0 ? flushed : r;
 }
 
 static int exit_status(int r)
@@ -111,8 +123,9 @@ int main(int argc, char **argv)
 	int r;
 
 	if (argc > 1 && strcmp(argv[1], COMPLETE) == 0) {
-		command_complete((const char *const *)argv + 2, (size_t)argc - 2, &text);
-		return print(&text);
+		bool is_file = command_complete((const char *const *)argv + 2, (size_t)argc - 2, &text);
+
+		return print(&text) == CTL_OK && !is_file ? CTL_OK : CTL_REFUSED;
 	}
 	r = args_parse(argc, argv, &ctl.args, &err);
 	if (r == 0 && args_has(&ctl.args, OPTION_VERSION)) {

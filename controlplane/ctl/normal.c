@@ -40,17 +40,25 @@ int normal_make(enum kind kind, const char *id, json_t *document, struct finding
 	return 0;
 }
 
-int normal_make_stored(enum kind kind, const char *id, json_t *document, json_t **ret, struct error *err)
+int normal_make_stored(enum kind kind, const char *id, json_t *document, const json_t *expected, json_t **ret, struct error *err)
 {
 	CLEANUP(findings_deinit) struct findings findings = FINDINGS_NULL;
-	int r = normal_make(kind, id, document, &findings, ret, err);
+	json_t *plain = json_copy(document);
+	int r;
 
-	if (r == 0 || r == E_NOMEM)
-		return r;
-	*err = ERROR_NULL;
-	*ret = json_deep_copy(document);
-	if (*ret == NULL)
+	if (plain == NULL)
 		return error_nomem(err);
-	drop_volatile(*ret);
+	drop_volatile(plain);
+	if (json_equal(plain, expected)) {
+		*ret = plain;
+		return 0;
+	}
+	r = normal_make(kind, id, document, &findings, ret, err);
+	if (r == 0 || r == E_NOMEM) {
+		json_decref(plain);
+		return r;
+	}
+	*err = ERROR_NULL;
+	*ret = plain;
 	return 0;
 }

@@ -14,5 +14,6 @@
  * *ret. E_INVALID: findings say what is wrong with the document. The document is not changed. */
 int normal_make(enum kind kind, const char *id, json_t *document, struct findings *findings, json_t **ret, struct error *err) MUST_USE;
 
-/* The same for an answer of the control plane: one that this release can't read is taken as it is. */
-int normal_make_stored(enum kind kind, const char *id, json_t *document, json_t **ret, struct error *err) MUST_USE;
+/* The same for an answer of the control plane: one that this release can't read, or that says what is expected (may be NULL) to the
+ * letter, is taken as it is. */
+int normal_make_stored(enum kind kind, const char *id, json_t *document, const json_t *expected, json_t **ret, struct error *err) MUST_USE;

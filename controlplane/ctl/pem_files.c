@@ -25,7 +25,7 @@ static int load_text(const char *path, const char *name, json_t **ret, struct er
 		return error_nomem(err);
 	r = file_load((const char *)file.data, PEM_FILE_MAX, &text, err);
 	if (r < 0)
-		return error_set(err, r == E_NOMEM ? r : E_SYNTAX, "%s: can't be read: %.300s", path, err->text);
+		return error_prefix(err, r == E_NOMEM ? r : E_SYNTAX, "%.300s", path);
 	*ret = json_stringn((const char *)text.data, text.len);
 	if (*ret == NULL)
 		return error_set(err, E_SYNTAX, "%s: %s is no text", path, name);

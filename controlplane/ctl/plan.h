@@ -12,6 +12,7 @@ enum plan_op { PLAN_KEEP, PLAN_CREATE, PLAN_UPDATE, PLAN_DELETE, PLAN_OPS_ };
 
 struct step {
 	enum plan_op op;
+	bool is_known; /* op is right, without a look at the object by itself */
 	enum kind kind;
 	char id[ID_MAX + 1];
 	const struct wanted *wanted; /* NULL: PLAN_DELETE */

@@ -63,7 +63,7 @@ static void put_objects(struct buf *out, const json_t *objects)
 }
 
 /* Handshakes that showed another certificate than they should: "NAME on LISTENER: expected HASH, seen HASH". */
-static void put_names(struct buf *out, const json_t *names)
+static void put_seen(struct buf *out, const json_t *names)
 {
 	size_t index;
 	json_t *name;
@@ -105,7 +105,29 @@ static void put_agents(struct buf *out, const json_t *agents)
 		text_put_cstr(out, reason);
 		buf_put_str(out, "\n");
 		put_objects(out, json_object_get(agent, "objects"));
-		put_names(out, json_object_get(agent, "names"));
+		put_seen(out, json_object_get(agent, "names"));
+	}
+}
+
+void problem_put_names(struct buf *out, const json_t *names)
+{
+	const json_t *shadowed = json_object_get(names, "shadowed"), *superseded = json_object_get(names, "superseded");
+	size_t index;
+	json_t *name;
+
+	json_array_foreach(shadowed, index, name) {
+		buf_put_str(out, "  warning: ");
+		text_put_json(out, name);
+		buf_put_str(out, " is answered by another object or a route\n");
+	}
+	json_array_foreach(superseded, index, name) {
+		buf_put_str(out, "  \"");
+		text_put_cstr(out, json_string_value(json_object_get(name, "sni")));
+		buf_put_str(out, "\" on ");
+		text_put_json(out, json_object_get(name, "listener"));
+		buf_put_str(out, ": changed again by revision ");
+		text_put_json(out, json_object_get(name, "revision"));
+		buf_put_str(out, "\n");
 	}
 }
 
@@ -123,6 +145,7 @@ void problem_put(struct buf *out, const json_t *document, problem_item_fn *item,
 	put_list(out, "warning", json_object_get(document, "warnings"), item, context);
 	put_omitted(out, document);
 	put_agents(out, json_object_get(document, "agents"));
+	problem_put_names(out, json_object_get(document, "names"));
 }
 
 void problem_put_warnings(struct buf *out, const json_t *document, problem_item_fn *item, void *context)

@@ -15,4 +15,6 @@ typedef void problem_item_fn(struct buf *out, size_t index, void *context);
 void problem_put(struct buf *out, const json_t *document, problem_item_fn *item, void *context);
 /* The warnings of an answer that is no problem. */
 void problem_put_warnings(struct buf *out, const json_t *document, problem_item_fn *item, void *context);
+/* Of an answer to wait=served: names that other objects answer, or newer revisions. */
+void problem_put_names(struct buf *out, const json_t *names);
 void problem_put_findings(struct buf *out, const char *where, const struct findings *findings);

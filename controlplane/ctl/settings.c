@@ -120,7 +120,7 @@ static int take_token(struct settings *settings, const struct args *args, struct
 		return error_set(err, E_SYNTAX, "no token: give --token-file, TLSPLANE_TOKEN_FILE or TLSPLANE_TOKEN");
 	r = file_load(file, TOKEN_MAX, &content, err);
 	if (r < 0)
-		return error_set(err, r == E_NOMEM ? r : E_SYNTAX, "the token can't be read: %.300s", err->text);
+		return error_prefix(err, r == E_NOMEM ? r : E_SYNTAX, "the token");
 	if (buf_cstr(&content) == NULL)
 		return error_nomem(err);
 	return make_header(settings, (const char *)content.data, content.len, file, err);

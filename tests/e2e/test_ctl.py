@@ -4,42 +4,20 @@ import json
 import os
 import pty
 import re
-import select
 import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
 from harness import tls
+from harness.ctl import AWAY, CTL, DIFFERENT, OK, REFUSED, USAGE, Ctl, Folder, Relay
 from harness.net import free_port
-from harness.world import BUILD, ROOT, serve
+from harness.world import serve
 
-CTL = BUILD / "controlplane" / "ctl" / "tlsplanectl"
-OK, REFUSED, USAGE, AWAY, DIFFERENT = 0, 1, 2, 3, 4
 ESCAPE = "\x1b[31m"
-
-
-def environment(**more):
-    made = {"PATH": f"{CTL.parent}:{os.environ['PATH']}", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "TLSPLANE_TIMEOUT": "30", **more}
-    return {name: str(value) for name, value in made.items() if value is not None}
-
-
-class Ctl:
-    def __init__(self, api):
-        self.env = environment(TLSPLANE_URL=f"http://127.0.0.1:{api.port}", TLSPLANE_TOKEN=api.token)
-
-    def __call__(self, *words, expect=OK, **more):
-        done = subprocess.run([str(CTL), *map(str, words)], env={**self.env, **more}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-        assert done.returncode == expect, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def json(self, *words, **more):
-        return json.loads(self(*words, "-o", "json", **more).stdout)
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +27,7 @@ def ctl(shared):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Makes a folder: write(name, document) and write(name, text)."""
-    class Folder:
-        path = tmp_path / "site"
-
-        def write(self, name, content):
-            path = self.path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content if isinstance(content, str) else json.dumps(content))
-            return path
-
-        def certificate(self, ident, pair, **more):
-            self.write(f"ssls/{ident}.crt", pair.cert_pem)
-            self.write(f"ssls/{ident}.key", pair.key_pem)
-            self.write(f"ssls/{ident}.json", {"cert_file": f"{ident}.crt", "key_file": f"{ident}.key", **more})
-
-    made = Folder()
-    made.path.mkdir()
-    return made
+    return Folder(tmp_path / "site")
 
 
 def lines(text):
@@ -126,8 +87,22 @@ def test_mistakes_are_told_with_their_file(shared, ctl, folder, ca):
     done = ctl("apply", "-f", folder.path, expect=REFUSED)
     assert "error: listeners/mistake (" in done.stderr and "/upstream upstreams/nowhere does not exist" in done.stderr
     folder.write("listeners/mistake.json", "{")
-    ctl("apply", "-f", folder.path, expect=USAGE)
+    assert "listeners/mistake.json: " in ctl("apply", "-f", folder.path, expect=USAGE).stderr
+    folder.write("listeners/mistake.json", {"ca_file": "gone.pem"})
+    assert ctl("apply", "-f", folder.path, expect=USAGE).stderr == (
+        f"tlsplanectl: {folder.path}/listeners/mistake.json: open {folder.path}/listeners/gone.pem: No such file or directory\n")
     assert shared.api.head() == head
+
+
+def test_refusals_for_programs(shared, ctl, folder):
+    """-o json: the problem document alone on standard output, the same for people on standard error; nothing of what was no failure."""
+    folder.write("listeners/refused.json", {"bind": "127.0.0.1:1", "upstream": "nowhere"})
+    done = ctl("apply", "-f", folder.path, "-o", "json", expect=REFUSED)
+    problem = json.loads(done.stdout)
+    assert problem["status"] == 422 and problem["errors"][0]["pointer"] == "/0/value/upstream" and "nowhere does not exist" in done.stderr
+    assert json.loads(ctl("get", "ssls", "nowhere", "-o", "json", expect=REFUSED).stdout)["type"] == "urn:tlsplane:error:not-found"
+    assert json.loads(ctl("diff", "-f", folder.path, "-o", "json", expect=DIFFERENT).stdout)["items"][0]["op"] == "create"
+    assert ctl("get", "ssls", "nowhere", expect=REFUSED).stdout == ""
 
 
 def test_what_was_shown_is_what_is_done(shared, folder, ca):
@@ -192,7 +167,8 @@ def test_a_team_keeps_its_own(shared, ctl, folder, ca):
     prune = ("apply", "-f", folder.path, "--prune", "-l", "team=own")
     ctl(*prune, TLSPLANE_TOKEN=token)
     (folder.path / "ssls/own-b.json").unlink()
-    assert "1 to delete, 1 unchanged" in ctl(*prune, "--wait", "acked", TLSPLANE_TOKEN=token).stdout
+    done = ctl(*prune, "--wait", "served", TLSPLANE_TOKEN=token)
+    assert "1 to delete, 1 unchanged" in done.stdout and "served by 1 agent," in done.stdout
     folder.certificate("own-foreign", ca.issue("a.own.test"), snis=["a.own.test"], labels={"team": "own"})
     assert "(403)" in ctl(*prune, TLSPLANE_TOKEN=token, expect=REFUSED).stderr
     assert [api.get(f"/v1/ssls/own-{name}").status for name in ("a", "b", "foreign")] == [200, 404, 200]
@@ -222,13 +198,21 @@ def test_a_wait_that_fails(shared, ctl, folder):
 
 
 def test_many(shared, ctl, folder):
-    """More than one page and one request's worth of headers; deleted again by pruning."""
+    """More than one page, read by pages, not one by one; deleted again by pruning."""
     rows = [{"kind": "upstreams", "id": f"many-{i}", "nodes": {"127.0.0.1:1": 1 + i % 9}, "labels": {"owner": "many"}} for i in range(1100)]
     folder.write("many.json", rows)
     assert "1100 to create" in ctl("apply", "-f", folder.path).stdout
     listed = ctl.json("get", "upstreams")
     assert len([item for item in listed["items"] if item["id"].startswith("many-")]) == 1100 and listed["next"] is None
     assert len(lines(ctl("get", "upstreams", "--limit", "7").stdout)) == 8
+    rows[7]["nodes"] = {"127.0.0.1:2": 1}
+    folder.write("many.json", rows)
+    shared.api.delete("/v1/upstreams/many-9").expect(200)
+    with Relay(shared.api.port) as relay:
+        shown = ctl("diff", "-f", folder.path, TLSPLANE_URL=f"http://127.0.0.1:{relay.port}", expect=DIFFERENT).stdout
+    assert "+ upstreams/many-9\n" in shown and "~ upstreams/many-7\n" in shown and "1 to create, 1 to update, 0 to delete, 1098 unchanged" in shown
+    assert len(relay.requests) < 10
+    assert "applied as" in ctl("apply", "-f", folder.path).stdout and shared.api.get("/v1/upstreams/many-7").json["nodes"] == {"127.0.0.1:2": 1}
     folder.write("many.json", rows[:1])
     assert "1099 to delete, 1 unchanged" in ctl("apply", "-f", folder.path, "--prune", "-l", "owner=many").stdout
     assert not [item for item in ctl.json("get", "upstreams")["items"] if item["id"].startswith("many-") and item["id"] != "many-0"]
@@ -285,8 +269,10 @@ def test_history_mistakes(ctl):
 
 def test_watch(shared, ctl):
     before = shared.api.head()
-    with subprocess.Popen([str(CTL), "watch", "--after", f"{before[0]}-{before[1]}", "-o", "json"], env=ctl.env, stdout=subprocess.PIPE, text=True) as watching:
+    words = ["watch", "--after", f"{before[0]}-{before[1]}", "-o", "json", "--timeout", "1"]
+    with subprocess.Popen([str(CTL), *words], env=ctl.env, stdout=subprocess.PIPE, text=True) as watching:
         try:
+            time.sleep(2.5) # nothing happens for longer than an answer may take
             shared.api.put("/v1/upstreams/watched", {"nodes": {"127.0.0.1:1": 1}}).expect(201)
             assert json.loads(watching.stdout.readline())["summary"] == "put upstreams/watched"
             shared.api.delete("/v1/upstreams/watched").expect(200)
@@ -378,119 +364,6 @@ def test_join_tokens(shared, ctl):
     assert ctl.json("join-token", "create")["token"]
 
 
-# Reaching it ---------------------------------------------------------------------------------------------------------
-
-class Relay:
-    """Passes connections on to the admin port. before_post is called once, before the first POST; `cut` answers to POSTs get lost."""
-
-    def __init__(self, port, before_post=None, cut=0, answers=()):
-        self.target, self.before_post, self.cut, self.answers = port, before_post, cut, list(answers)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.requests = []
-
-    def __enter__(self):
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client):
-        with client, socket.create_connection(("127.0.0.1", self.target)) as server:
-            posting = False
-            while True:
-                for ready in select.select([client, server], [], [])[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        return
-                    if ready is client and data.startswith((b"POST", b"GET", b"DELETE")):
-                        self.requests.append(data)
-                        posting = data.startswith(b"POST")
-                        if posting and self.before_post:
-                            self.before_post, call = None, self.before_post
-                            call()
-                        if self.answers:
-                            client.sendall(self.answers.pop(0))
-                            continue
-                    if ready is server and posting and self.cut > 0:
-                        self.cut -= 1
-                        return
-                    (server if ready is client else client).sendall(data)
-
-
-def test_a_lost_answer_is_asked_for_again(shared, folder):
-    """Same Idempotency-Key: it was done once, and the second answer is the first one's."""
-    folder.write("upstreams/lost.json", {"nodes": {"127.0.0.1:1": 1}})
-    head = shared.api.head()
-    with Relay(shared.api.port, cut=1) as relay:
-        done = Ctl(shared.api)("apply", "-f", folder.path, TLSPLANE_URL=f"http://127.0.0.1:{relay.port}")
-    keys = [re.search(rb"Idempotency-Key: (\S+)", request).group(1) for request in relay.requests if request.startswith(b"POST")]
-    assert len(keys) == 2 and keys[0] == keys[1] and len(keys[0]) >= 32
-    assert shared.api.head()[1] == head[1] + 1 and f"applied as revision {head[0]}-{head[1] + 1}" in done.stdout
-
-
-def busy(status, seconds):
-    body = b'{"type":"urn:tlsplane:error:rate","title":"Too many","status":%d}' % status
-    return (b"HTTP/1.1 %d X\r\nRetry-After: %d\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n" % (status, seconds, len(body))) + body
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_busy(shared, status):
-    ctl = Ctl(shared.api)
-    with Relay(shared.api.port, answers=[busy(status, 1)]) as relay:
-        ctl("get", "ssls", TLSPLANE_URL=f"http://127.0.0.1:{relay.port}")
-        assert len(relay.requests) == 2
-    with Relay(shared.api.port, answers=[busy(status, 60)]) as relay:
-        ctl("get", "ssls", "--timeout", "5", TLSPLANE_URL=f"http://127.0.0.1:{relay.port}", expect=AWAY)
-        assert len(relay.requests) == 1
-
-
-def test_away(ctl):
-    started = time.monotonic()
-    done = ctl("get", "ssls", TLSPLANE_URL=f"http://127.0.0.1:{free_port()}", expect=AWAY)
-    assert "can't be reached" in done.stderr and time.monotonic() - started < 5
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        ctl("get", "ssls", "--timeout", "1", TLSPLANE_URL="http://127.0.0.1:%d" % silent.getsockname()[1], expect=AWAY)
-
-
-def test_plain_http_elsewhere_is_refused(ctl):
-    for url in ("http://192.0.2.1:9180", "http://localhost.evil.example", "http://127.0.0.1@192.0.2.1"):
-        assert ctl("get", "ssls", TLSPLANE_URL=url, expect=USAGE).stdout == ""
-
-
-def test_redirects_and_proxies_get_nothing(shared):
-    moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%d/v1/ssls\r\nContent-Length: 0\r\n\r\n" % shared.api.port
-    ctl = Ctl(shared.api)
-    with Relay(shared.api.port, answers=[moved]) as relay:
-        assert "not the admin API's JSON" in ctl("get", "ssls", TLSPLANE_URL=f"http://127.0.0.1:{relay.port}", expect=REFUSED).stderr
-        assert len(relay.requests) == 1
-    with Relay(shared.api.port) as proxy:
-        ctl("get", "ssls", http_proxy=f"http://127.0.0.1:{proxy.port}", ALL_PROXY=f"http://127.0.0.1:{proxy.port}")
-        assert not proxy.requests
-
-
-def test_https_and_socket(world, tmp_path):
-    """The internal CA's certificate is proof, and without it nothing is sent; the socket beside it needs none."""
-    path = tmp_path / "admin.sock"
-    plane = world.controlplane("--admin-tls", "--admin-socket", path)
-    ctl, url, trusted = Ctl(plane.api), f"https://127.0.0.1:{plane.admin_port}", plane.dir / "ca.pem"
-    assert "modern" in ctl("get", "tls_options", "--url", url, "--ca-file", trusted).stdout
-    assert "modern" in ctl("get", "tls_options", TLSPLANE_URL=f"{url}/", TLSPLANE_CA_FILE=trusted).stdout
-    assert "certificate" in ctl("get", "ssls", "--url", url, expect=REFUSED).stderr
-    ctl("get", "ssls", "--url", url, "--ca-file", tmp_path / "nothing.pem", expect=USAGE)
-    assert "modern" in ctl("get", "tls_options", "--url", f"unix:{path}").stdout
-    ctl("get", "ssls", "--url", f"unix:{tmp_path}/nothing.sock", expect=AWAY)
-
-
 # People --------------------------------------------------------------------------------------------------------------
 
 def test_nothing_that_a_terminal_obeys(shared, ctl):
@@ -504,7 +377,7 @@ def test_nothing_that_a_terminal_obeys(shared, ctl):
     shared.api.delete("/v1/upstreams/evil").expect(200)
 
 
-def on_terminal(ctl, words, answer=None):
+def on_terminal(ctl, words, answer=None, thinking=0):
     """(exit status, what a terminal was sent)"""
     leader, follower = pty.openpty()
     with subprocess.Popen([str(CTL), *map(str, words)], env=ctl.env, stdin=follower, stdout=follower, stderr=follower, close_fds=True) as running:
@@ -519,85 +392,33 @@ def on_terminal(ctl, words, answer=None):
                 break
             text += data
             if answer is not None and text.rstrip().endswith(b"[y/N]"):
+                time.sleep(thinking)
                 os.write(leader, answer)
                 answer = None
         os.close(leader)
         return running.wait(30), text.decode()
 
 
+def test_progress(shared):
+    """On a terminal it tells that it waits, and wipes that away."""
+    with Relay(shared.api.port, silent=b"GET") as relay:
+        ctl = Ctl(shared.api)
+        ctl.env["TLSPLANE_URL"] = f"http://127.0.0.1:{relay.port}"
+        status, text = on_terminal(ctl, ["get", "ssls", "--timeout", "3"])
+    assert status == AWAY and re.search("\r\x1b\\[Kwaiting for the answer: [12] s\r\x1b\\[K", text), text
+
+
 def test_somebody_is_asked(shared, ctl, folder):
     folder.write("upstreams/asked.json", {"nodes": {"127.0.0.1:1": 1}})
     status, text = on_terminal(ctl, ["apply", "-f", folder.path], b"n\n")
+    assert "comparing: 0 of 1" in text and "comparing" not in ctl("diff", "-f", folder.path, expect=DIFFERENT).stderr
     assert status == REFUSED and "+ upstreams/asked" in text and "nothing was changed" in text
     assert shared.api.get("/v1/upstreams/asked").status == 404
-    assert on_terminal(ctl, ["apply", "-f", folder.path], b"y\n")[0] == OK
+    status, text = on_terminal(ctl, ["apply", "-f", folder.path, "--timeout", "2"], b"y\n", thinking=3)
+    assert status == OK, text # the time to think is not the control plane's
     assert shared.api.get("/v1/upstreams/asked").status == 200
     folder.write("upstreams/asked.json", {"nodes": {"127.0.0.1:1": 2}})
     status, text = on_terminal(ctl, ["apply", "-f", folder.path, "--yes"])
     assert status == OK and "[y/N]" not in text
     status, text = on_terminal(ctl, ["rollback", shared.api.head()[1] - 1], b"\n")
     assert status == REFUSED and "[y/N]" in text
-
-
-# Packaging -----------------------------------------------------------------------------------------------------------
-
-def test_manual():
-    """Well-formed, and it names every command and option that --help does."""
-    page = ROOT / "deploy" / "man" / "tlsplanectl.1"
-    linted = subprocess.run(["mandoc", "-Tlint", str(page)], capture_output=True, text=True, check=False)
-    assert (linted.returncode, linted.stdout, linted.stderr) == (0, "", "")
-    source = page.read_text()
-    options = set(re.findall(r"Fl -([a-z][a-z-]+)", source)) | set(re.findall(r", -([a-z][a-z-]+)$", source, re.M))
-    assert set(all_options()) == options | {"help"}
-    for command in all_commands():
-        assert re.search(rf"^\.It Ic (.*, )?{command}\b", source, re.M), command
-
-
-def helped(*words):
-    return subprocess.run([str(CTL), *words, "--help"], env=environment(), capture_output=True, text=True, check=True).stdout
-
-
-def all_commands():
-    """ "apply", "token create"... from --help."""
-    text = helped()
-    block = text[text.index("Commands:"):text.index("Options of all")]
-    names = [re.match(r"  ([a-z-]+(?: (?:create|list|revoke|delete))?)", line).group(1) for line in lines(block)[1:] if line]
-    assert "token create" in names and len(names) >= 14
-    return names
-
-
-def all_options():
-    return sorted({name for command in all_commands() for name in re.findall(r"--([a-z][a-z-]+)", helped(*command.split()))})
-
-
-def offered_by_bash(*words):
-    script = ('. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); compopt() { :; }; _tlsplanectl; printf "%s\\n" "${COMPREPLY[@]}"')
-    done = subprocess.run(["bash", "-c", script, "bash", str(ROOT / "deploy/completion/tlsplanectl.bash"), *words], env=environment(),
-                          capture_output=True, text=True, check=True)
-    return done.stdout.split()
-
-
-def test_completion():
-    assert sorted(offered_by_bash("tlsplanectl", "")) == sorted({command.split()[0] for command in all_commands()})
-    assert offered_by_bash("tlsplanectl", "token", "") == ["create", "list", "revoke"]
-    assert offered_by_bash("tlsplanectl", "apply", "--wait", "") == ["acked", "served", "none"]
-    assert offered_by_bash("tlsplanectl", "get", "up") == ["upstreams", "upstream_tls"]
-
-
-def test_usage():
-    def run(*words):
-        return subprocess.run([str(CTL), *words], env=environment(TLSPLANE_TOKEN="x"), capture_output=True, text=True, timeout=30, check=False)
-
-    assert run("--version").stdout.startswith("tlsplanectl ")
-    assert run("--help").returncode == OK and run("get", "--help").returncode == OK
-    for words in ((), ("nope",), ("get",), ("get", "ssls", "--prune"), ("token",), ("get", "ssls", "-o", "yaml"), ("apply", "-f", "x", "--wait", "long")):
-        done = run(*words)
-        assert done.returncode == USAGE and done.stderr.startswith("tlsplanectl: ") and done.stdout == "", words
-    done = subprocess.run([str(CTL), "get", "ssls"], env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == USAGE and "TLSPLANE_TOKEN_FILE" in done.stderr
-
-
-def test_standard_output_that_is_full(ctl):
-    with open("/dev/full", "w") as full:
-        done = subprocess.run([str(CTL), "get", "tls_options"], env=ctl.env, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
-    assert done.returncode == REFUSED and "standard output" in done.stderr

@@ -94,6 +94,7 @@ START_TEST(completes)
 {
 	static const struct {
 		const char *line, *offered;
+		bool is_file;
 	} cases[] = {
 	    {"", "apply\ndiff\nget\nagents\nresolve\nexpiring\nrollback\nwatch\ntoken\njoin-token\n"},
 	    {"a", "apply\nagents\n"},
@@ -105,8 +106,14 @@ START_TEST(completes)
 	    {"agents --d", ""},
 	    {"token create --r", "--role\n"},
 	    {"apply --wait ", "acked\nserved\nnone\n"},
+	    {"apply --wait=", "--wait=acked\n--wait=served\n--wait=none\n"},
+	    {"apply --wait=s", "--wait=served\n"},
+	    {"apply --wai=", ""},
+	    {"token create --role v", "viewer\n"},
 	    {"-o j", "json\n"},
-	    {"apply -f ", ""},
+	    {"apply -f ", "", true},
+	    {"apply --file=", "", true},
+	    {"get --url ", ""},
 	    {"nope ", ""},
 	};
 
@@ -116,7 +123,7 @@ START_TEST(completes)
 		char text[128];
 
 		strcpy(text, cases[i].line);
-		command_complete(words, split(text, words), &out);
+		ck_assert_msg(command_complete(words, split(text, words), &out) == cases[i].is_file, "%s", cases[i].line);
 		ck_assert_msg(strcmp(buf_cstr(&out), cases[i].offered) == 0, "%s: %s", cases[i].line, (const char *)out.data);
 		buf_deinit(&out);
 	}

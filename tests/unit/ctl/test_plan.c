@@ -72,11 +72,11 @@ START_TEST(keys)
 	ck_assert(json_equal(one, two));
 	ck_assert_ptr_null(strstr(text, "PRIVATE"));
 	ck_assert_ptr_nonnull(json_object_get(json_object_get(one, "x509"), "spki_sha256"));
-	ck_assert_int_eq(normal_make_stored(KIND_SSL, "x", bare, &stored, &err), 0);
+	ck_assert_int_eq(normal_make_stored(KIND_SSL, "x", bare, NULL, &stored, &err), 0);
 	ck_assert(json_equal(one, stored));
 	json_decref(stored);
 	json_object_set_new(bare, "from_a_newer_release", json_true());
-	ck_assert_int_eq(normal_make_stored(KIND_SSL, "x", bare, &stored, &err), 0);
+	ck_assert_int_eq(normal_make_stored(KIND_SSL, "x", bare, NULL, &stored, &err), 0);
 	ck_assert(!json_equal(one, stored));
 	ck_assert_ptr_null(json_object_get(stored, "version"));
 	free(text);
@@ -132,6 +132,7 @@ START_TEST(request)
 	ck_assert_int_eq(plan_check(&ctl, &folder, &plan, &err), 0);
 	ck_assert_uint_eq(plan.len, 2);
 	plan.steps[0].op = PLAN_UPDATE;
+	plan.steps[1].op = PLAN_KEEP;
 	plan.steps[0].before = json_object();
 	strcpy(plan.steps[0].etag, "\"1-7\"");
 	plan.counts[PLAN_UPDATE] = 1;

@@ -57,6 +57,15 @@ START_TEST(what_was_seen)
 }
 END_TEST
 
+START_TEST(names_by_rights)
+{
+	check("{\"names\": {\"changed\": 2, \"checked\": 1, \"shadowed\": [\"a.test\\u001b\"], \"superseded\": ["
+	      "{\"listener\": \"l\", \"sni\": \"\", \"key_type\": \"rsa\", \"revision\": \"1-9\"}]}}",
+	      NULL,
+	      "  warning: a.test\\x1b is answered by another object or a route\n  \"\" on l: changed again by revision 1-9\n");
+}
+END_TEST
+
 START_TEST(what_is_no_problem)
 {
 	check("{}", put_item, "");
@@ -64,4 +73,4 @@ START_TEST(what_is_no_problem)
 }
 END_TEST
 
-UNIT_MAIN("ctl/problem_text", findings, agents, what_was_seen, what_is_no_problem)
+UNIT_MAIN("ctl/problem_text", findings, agents, what_was_seen, names_by_rights, what_is_no_problem)
