@@ -12,7 +12,7 @@
 #define TIME_MS 200
 #define AGENTS_SHOWN 20
 
-const char *impact_key_type(int slot)
+const char *impact_key_type(enum leaf_slot slot)
 {
 	static const char *const words[] = {[LEAF_RSA] = "rsa", [LEAF_EC] = "ecdsa", [LEAF_ED25519] = "ed25519"};
 

@@ -22,7 +22,7 @@
 #include <time.h>
 
 #define PUMP_SESSIONS 512 /* per turn of the loop */
-#define PUMP_CHUNKS 4     /* read and encoded per turn */
+#define PUMP_CHUNKS 1     /* read and encoded per turn */
 #define STATUS_ROWS_PER_TICK 256
 
 uint64_t publisher_unix_time(void)
