@@ -15,7 +15,7 @@ build=$repo/build
 marker=.tlsplane-quickstart
 site=foodservice.com
 packages=(gcc libc6-dev meson pkg-config curl openssl libssl-dev libuv1-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev
-	libprotobuf-c-dev protobuf-c-compiler libidn2-dev libcurl4-openssl-dev libjemalloc-dev)
+	libprotobuf-c-dev protobuf-c-compiler libidn2-dev libcurl4-openssl-dev libjemalloc-dev python3-yaml)
 once=no
 staying=no
 pids=()
