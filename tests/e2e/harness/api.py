@@ -3,9 +3,12 @@
 import http.client
 import json
 import threading
+import time
 from urllib.parse import urlencode
 
 from harness import contract
+
+IDLE_SECONDS = 30  # of the server's 60
 
 
 def parse_revision(text):
@@ -66,6 +69,10 @@ class Api:
 
     def _connection(self, deadline):
         connection = getattr(self._local, "connection", None)
+        if connection is not None and time.monotonic() - self._local.used > IDLE_SECONDS:
+            self.close()  # the server may be closing it at this very moment
+            connection = None
+        self._local.used = time.monotonic()
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=deadline)
             self._local.connection = connection
@@ -115,6 +122,7 @@ class Api:
         self.transcript.append(head.encode() + b"\n" + data)
         if self.is_admin:
             contract.check(method, path, response.status, response.headers, data)
+            contract.check_request(method, path, sent, body, response.status)
         return Answer(response.status, response.headers, data)
 
     def get(self, path, **more):
