@@ -203,6 +203,8 @@ class TestLimits:
         limited = [answer for answer in answers if answer.status == 429]
         assert len(limited) >= 20 and limited[0].headers["Retry-After"] == "1" and answers[0].status == 200
         assert limited[0].json["type"].endswith(":rate")
+        there = [api.get("/apisix/admin/ssls") for _ in range(5)][-1]
+        assert there.status == 429 and there.headers["Retry-After"] == "1" and "5 requests a second" in there.json["error_msg"], there
         assert other.get("/v1/ssls").status == 200, "a token is not limited by another"
         assert api.get("/healthz").status == 200 and api.get("/metrics").status == 200
         eventually(lambda: api.get("/v1/ssls").status == 200, "the bucket fills again", 5)
