@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Building and keeping chunks.
  *
- * A delta's first chunk holds all its removals and the first puts; what does not fit goes on by row id, since a state's
- * row id grows with its age: every later row valid at `to` began after `from` as well. */
+ * A delta begins with its removals, and the chunk that ends them has the first puts. What does not fit goes on: among the removals behind
+ * an ended state, as its negative row id; among the puts by row id, since that grows with a state's age: every later row valid at `to`
+ * began after `from` as well. */
 #include "chunk.h"
 
 #include "crypto/crypto.h"
@@ -12,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_ROWS 512
-#define REMOVALS_BYTES (1u << 20) /* of one delta; beyond it sending the selector whole is no dearer */
+#define CHUNK_ROWS 256 /* of each kind: so many take some two milliseconds of the loop */
 
 static struct bytes chunk_key_of(const void *value)
 {
@@ -102,7 +102,7 @@ static int gather_put(const struct store_row *row, void *context)
 {
 	struct gathering *gathering = context;
 
-	if (gathering->envelopes.bytes >= CHUNK_BYTES) {
+	if (gathering->envelopes.bytes >= CHUNK_BYTES || gathering->rows == CHUNK_ROWS) {
 		gathering->next = row->row_id - 1;
 		return 1;
 	}
@@ -111,30 +111,25 @@ static int gather_put(const struct store_row *row, void *context)
 	return envelopes_put(&gathering->envelopes, gathering->cache->store, row, gathering->err);
 }
 
-static int gather_change(const struct store_row *row, bool removed, void *context)
+static int gather_removal(const struct store_row *row, void *context)
 {
 	struct gathering *gathering = context;
 
-	if (!removed)
-		return gather_put(row, context);
-	if (gathering->envelopes.bytes > REMOVALS_BYTES)
-		return error_set(gathering->err, E_TOO_LARGE, "too many removals for a delta");
 	return envelopes_remove(&gathering->envelopes, row, gathering->err);
 }
 
-/* The first chunk of a delta. *ret_puts: of the whole delta. */
-static int read_delta(struct gathering *gathering, const char *selector, const struct chunk_key *key,
-                      uint64_t *ret_puts)
+/* Removals, and once there are no more the first puts. */
+static int read_delta(struct gathering *gathering, const char *selector, const struct chunk_key *key)
 {
 	struct store_reader *reader = gathering->cache->reader;
-	int rc = store_scan_changes(reader, selector, key->from, key->to, gather_change, gathering, gathering->err);
+	struct store_removals removals = {.from = key->from, .to = key->to, .after = -key->after, .looks = CHUNK_ROWS};
+	int rc = store_scan_removals(reader, selector, &removals, gather_removal, gathering, gathering->err);
 
-	if (rc < 0)
-		return rc;
-	*ret_puts = gathering->envelopes.puts_len;
-	if (gathering->next == 0)
-		return 0;
-	return store_count_changes(reader, selector, key->from, key->to, ret_puts, gathering->err);
+	if (rc == 0 && !removals.ended)
+		gathering->next = -removals.after;
+	else if (rc == 0)
+		rc = store_scan_puts(reader, selector, key->from, key->to, gather_put, gathering, gathering->err);
+	return rc;
 }
 
 static int read_rows(struct gathering *gathering, const char *selector, const struct chunk_key *key)
@@ -164,15 +159,16 @@ static int read_chunk(struct chunk_cache *cache, const struct selector *selector
                       struct chunk *chunk, struct error *err)
 {
 	struct gathering gathering = {.cache = cache, .err = err};
-	bool is_delta = key->from != CHUNK_WHOLE && key->after == 0;
+	bool is_delta = key->from != CHUNK_WHOLE && key->after <= 0; /* else it goes on as the whole does */
 	int rc;
 
 	if (is_delta)
-		rc = read_delta(&gathering, selector->text, key, &chunk->puts);
+		rc = read_delta(&gathering, selector->text, key);
 	else
 		rc = read_rows(&gathering, selector->text, key);
 	if (rc == 0)
 		rc = encode(&gathering.envelopes, &chunk->payload, err);
+	chunk->puts = gathering.next == 0 ? gathering.envelopes.puts_len : selector->objects;
 	envelopes_deinit(&gathering.envelopes);
 	chunk->next = gathering.next;
 	return rc == E_NOMEM ? error_nomem(err) : rc;

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CHUNK_BYTES (256u << 10)      /* a chunk ends with the object that passes this */
+#define CHUNK_BYTES (128u << 10)      /* a chunk ends with the object that passes this */
 #define CHUNK_CACHE_BYTES (16u << 20) /* beyond it the longest unused go */
 #define CHUNK_CACHE_COUNT 4096
 #define CHUNK_CACHE_MS 2000 /* and whatever was unused for so long */
@@ -26,13 +26,13 @@
 
 struct chunk_key {
 	uint64_t from, to; /* store revisions; from may be CHUNK_WHOLE */
-	int64_t after;     /* 0: the first; else `next` of the one before */
+	int64_t after;     /* 0: the first; else `next` of the one before, negative while there are removals */
 };
 
 struct chunk {
 	struct channel_payload *payload; /* NULL: nothing in it */
 	int64_t next;                    /* 0: the last */
-	uint64_t puts;                   /* in the first chunk: of all of them together */
+	uint64_t puts;                   /* in the first chunk: at most so many are in all of them together */
 	/* The cache's own. */
 	struct bytes key; /* within this allocation */
 	size_t size;

@@ -52,10 +52,11 @@ static void stream(struct session *session)
 	struct publisher *publisher = session->publisher;
 	struct update *update = session->flight;
 	struct error err = ERROR_NULL;
-	uint64_t before = update->bytes;
+	uint64_t before = update->bytes, built = publisher->chunks.built;
 	bool done = false;
 
-	while (!done && channel_is_writable(session->channel) && update->bytes - before < CHUNK_BYTES) {
+	/* A chunk that had to be read is enough for one turn of the loop. */
+	while (!done && channel_is_writable(session->channel) && update->bytes - before < CHUNK_BYTES && publisher->chunks.built == built) {
 		if (update_continue(update, &publisher->chunks, session->channel, now_of(session), &done, &err) < 0) {
 			session_fail(session, &err);
 			return;

@@ -25,7 +25,7 @@ uint64_t update_needs(const struct update *update)
 	uint64_t needs = update->to.number;
 
 	for (size_t i = update->step; i < update->steps_len; i++) {
-		bool is_under_way = i == update->step && update->after != 0; /* the rest is read as of its end */
+		bool is_under_way = i == update->step && update->after > 0; /* the rest is read as of its end */
 
 		if (!is_under_way && update->steps[i].needs < needs)
 			needs = update->steps[i].needs;
@@ -50,18 +50,19 @@ static int add_step(struct beginning *beginning, struct holding_item *item, stru
 	uint64_t needs = selector_steady_until(selector, item->since);
 	struct chunk *first;
 	bool is_delta = item->plan == HOLDING_DELTA && needs >= beginning->floor; /* else history does not reach that far back */
-	int rc = is_delta ? chunk_cache_get(beginning->cache, selector, key, beginning->now, &first, err) : E_TOO_LARGE;
+	int rc;
 
-	if (rc == 0) {
+	if (is_delta) {
+		rc = chunk_cache_get(beginning->cache, selector, key, beginning->now, &first, err);
+		if (rc < 0)
+			return rc;
 		beginning->message.objects += first->puts;
-	} else if (rc == E_TOO_LARGE) {
+	} else {
 		item->plan = HOLDING_WHOLE;
 		key.from = CHUNK_WHOLE;
 		needs = update->to.number;
 		beginning->message.objects += selector->objects;
 		beginning->reset[beginning->message.n_reset++] = selector->text;
-	} else {
-		return rc;
 	}
 	update->steps[update->steps_len++] = (struct update_step){selector, key.from, key.to, needs};
 	selector_ref(selector);

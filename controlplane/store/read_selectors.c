@@ -55,52 +55,73 @@ int store_scan_selector(struct store_reader *reader, const char *selector, uint6
 	return code == 0 ? rows_each(&statement, fn, context, err) : code;
 }
 
-struct changes_call {
-	int (*fn)(const struct store_row *row, bool removed, void *context);
-	void *context;
-	bool removed;
-	bool stopped;
-};
-
-static int on_change(const struct store_row *row, void *context)
+int store_scan_puts(struct store_reader *reader, const char *selector, uint64_t from, uint64_t to,
+                    int (*fn)(const struct store_row *row, void *context), void *context, struct error *err)
 {
-	struct changes_call *call = context;
-	int code = call->fn(row, call->removed, call->context);
+	CLEANUP(statement_end) struct statement statement = {0};
+	int code = statement_start(&statement, &reader->database, STMT_SCAN_PUT, err, V_TEXT(selector), V_INT(from), V_INT(to));
 
-	call->stopped = code != 0;
+	return code == 0 ? rows_each(&statement, fn, context, err) : code;
+}
+
+/* Each row tells in its last column whether it is a removal. */
+static int look_at_ended(struct statement *statement, struct store_removals *removals,
+                         int (*fn)(const struct store_row *row, void *context), void *context, struct error *err)
+{
+	struct store_row row;
+	bool more = false;
+	int code = statement_step(statement, &more, err);
+
+	while (code == 0 && more) {
+		code = row_load(statement, &row, err);
+		if (code == 0 && column_u64(statement, ROW_COLUMNS) != 0)
+			code = fn(&row, context);
+		if (code != 0)
+			return code;
+		removals->after = row.row_id;
+		removals->looks--;
+		code = statement_step(statement, &more, err);
+	}
 	return code;
 }
 
-int store_scan_changes(struct store_reader *reader, const char *selector, uint64_t from, uint64_t to,
-                       int (*fn)(const struct store_row *row, bool removed, void *context), void *context,
-                       struct error *err)
-{
-	struct changes_call call = {fn, context, true, false};
-	CLEANUP(statement_end) struct statement removals = {0};
-	CLEANUP(statement_end) struct statement puts = {0};
-	int code =
-		statement_start(&removals, &reader->database, STMT_SCAN_REMOVED, err, V_TEXT(selector), V_INT(from), V_INT(to));
-
-	if (code == 0)
-		code = rows_each(&removals, on_change, &call, err);
-	if (code != 0 || call.stopped)
-		return code;
-	call.removed = false;
-	code = statement_start(&puts, &reader->database, STMT_SCAN_PUT, err, V_TEXT(selector), V_INT(from), V_INT(to));
-	return code == 0 ? rows_each(&puts, on_change, &call, err) : code;
-}
-
-int store_count_changes(struct store_reader *reader, const char *selector, uint64_t from, uint64_t to,
-                        uint64_t *ret_puts, struct error *err)
+static int find_end(struct store_reader *reader, int64_t row_id, uint64_t *ret, struct error *err)
 {
 	CLEANUP(statement_end) struct statement statement = {0};
 	bool row = false;
-	int code =
-		statement_start(&statement, &reader->database, STMT_COUNT_PUT, err, V_TEXT(selector), V_INT(from), V_INT(to));
+	int code = statement_start(&statement, &reader->database, STMT_ENDED_AT, err, V_INT(row_id));
 
 	if (code == 0)
 		code = statement_step(&statement, &row, err);
+	if (code == 0 && !row)
+		return error_set(err, E_GONE, "store: history was cut below a scan");
 	if (code == 0)
-		*ret_puts = column_u64(&statement, 0);
+		*ret = column_u64(&statement, 0);
+	return code;
+}
+
+/* In order of (end, row id): the rest of those that ended with the last one, then those that ended later. */
+int store_scan_removals(struct store_reader *reader, const char *selector, struct store_removals *removals,
+                        int (*fn)(const struct store_row *row, void *context), void *context, struct error *err)
+{
+	CLEANUP(statement_end) struct statement same = {0};
+	CLEANUP(statement_end) struct statement later = {0};
+	uint64_t end = removals->from;
+	int code = 0;
+
+	if (removals->after != 0) {
+		code = find_end(reader, removals->after, &end, err);
+		if (code == 0)
+			code = statement_start(&same, &reader->database, STMT_SCAN_ENDED_AT, err, V_TEXT(selector), V_INT(removals->from),
+			                       V_INT(removals->to), V_INT(end), V_INT(removals->looks), V_INT(removals->after));
+		if (code == 0)
+			code = look_at_ended(&same, removals, fn, context, err);
+	}
+	if (code == 0 && removals->looks > 0)
+		code = statement_start(&later, &reader->database, STMT_SCAN_ENDED_AFTER, err, V_TEXT(selector), V_INT(removals->from),
+		                       V_INT(removals->to), V_INT(end), V_INT(removals->looks));
+	if (code == 0 && removals->looks > 0)
+		code = look_at_ended(&later, removals, fn, context, err);
+	removals->ended = code == 0 && removals->looks > 0;
 	return code;
 }

@@ -116,12 +116,23 @@ int store_each_selector(struct store_reader *reader, int (*fn)(const struct stor
 int store_scan_selector(struct store_reader *reader, const char *selector, uint64_t revision, int64_t after, size_t limit,
                         int (*fn)(const struct store_row *row, void *context), void *context, struct error *err) MUST_USE;
 
-/* What changed in one selector after `from` up to `to`: puts (states valid at `to` that began after `from`), and removals ((kind, id)
- * valid at `from` and not at `to` in this selector: row->state.object of the old state). Removals first, then puts with row ids
- * ascending: a caller that stops among the puts goes on with store_scan_selector at `to` after the last one that it took. */
-int store_scan_changes(struct store_reader *reader, const char *selector, uint64_t from, uint64_t to,
-                       int (*fn)(const struct store_row *row, bool removed, void *context), void *context,
-                       struct error *err) MUST_USE;
+/* What changed in one selector after `from` up to `to`. Puts: states valid at `to` that began after `from`, row ids ascending; a caller
+ * that stops (1) goes on with store_scan_selector at `to` after the last one that it took. */
+int store_scan_puts(struct store_reader *reader, const char *selector, uint64_t from, uint64_t to,
+                    int (*fn)(const struct store_row *row, void *context), void *context, struct error *err) MUST_USE;
+
+/* Where a scan of removals stands. */
+struct store_removals {
+	uint64_t from, to;
+	int64_t after; /* row id of the ended state that was looked at last; 0: none yet */
+	size_t looks;  /* how many it may still look at: of many changed objects few may be gone */
+	bool ended;    /* there are no more */
+};
+
+/* Removals: (kind, id) valid at `from` and not at `to` in this selector, as row->state.object of the old state. History must reach back to
+ * `from` until the scan has ended: E_GONE when what was looked at last is no longer there. */
+int store_scan_removals(struct store_reader *reader, const char *selector, struct store_removals *removals,
+                        int (*fn)(const struct store_row *row, void *context), void *context, struct error *err) MUST_USE;
 
 /* What the publisher asks after a commit: cost follows what changed after revision `after`, not what is stored. */
 int store_each_selector_since(struct store_reader *reader, uint64_t after,
@@ -130,9 +141,6 @@ int store_each_selector_since(struct store_reader *reader, uint64_t after,
 /* Ids of one kind that were put or deleted after revision `after`; an id may come twice. */
 int store_each_id_since(struct store_reader *reader, enum kind kind, uint64_t after, int (*fn)(const char *id, void *context),
                         void *context, struct error *err) MUST_USE;
-/* How many puts store_scan_changes would report. */
-int store_count_changes(struct store_reader *reader, const char *selector, uint64_t from, uint64_t to, uint64_t *ret_puts,
-                        struct error *err) MUST_USE;
 
 /* Neighbours, by index. ------------------------------------------------------------------------------------------- */
 

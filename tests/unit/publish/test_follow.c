@@ -159,9 +159,9 @@ START_TEST(test_large)
 			json_pack("{s:{s:i, s:i, s:i}}", "nodes", "some.rather.long.name.example.com:80", 1,
 		              "another.rather.long.name.example.com:80", 1, "yet.another.name.example.com:80", 1);
 	}
+	peer->puts = peer->resets = 0;
 	change_submit(plane.changes, request, on_changed, &changed);
 	UNTIL(changed.done);
-	peer->puts = peer->resets = 0;
 	UNTIL(is_at(peer, changed.revision));
 	ck_assert_uint_eq(peer->puts, 6000); /* as a delta of several chunks */
 	ck_assert_uint_eq(peer->resets, 0);
