@@ -28,6 +28,7 @@ void tokens_delete(struct call *call);
 void apply_post(struct call *call);
 void resolve_get(struct call *call);
 
+void contract_get(struct call *call);
 void health_live(struct call *call);
 void health_ready(struct call *call);
 void metrics_get(struct call *call);
