@@ -32,9 +32,12 @@ static bool wants_lines(const struct call *call)
 
 static json_t *render(const struct store_audit_row *row)
 {
-	return json_pack("{s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:o}", "row", (json_int_t)row->row, "time", (json_int_t)row->time, "actor",
+	char revision[QUERY_REVISION_MAX];
+
+	query_format_revision(row->revision, revision);
+	return json_pack("{s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s?}", "row", (json_int_t)row->row, "time", (json_int_t)row->time, "actor",
 	                 row->actor, "source", row->source, "request_id", row->request_id, "action", row->action, "outcome", row->outcome,
-	                 "revision", row->revision > 0 ? json_integer((json_int_t)row->revision) : json_null());
+	                 "revision", row->revision.number > 0 ? revision : NULL);
 }
 
 static int put_line(struct page *page, json_t *item)

@@ -125,7 +125,7 @@ static int audit_load(const struct statement *statement, struct store_audit_row 
 		.source = column_text(statement, 4),
 		.action = column_text(statement, 5),
 		.outcome = column_text(statement, 6),
-		.revision = column_u64(statement, 7),
+		.revision = {.epoch = column_u64(statement, 8), .number = column_u64(statement, 7)},
 	};
 	if (row->actor == NULL || row->request_id == NULL || row->source == NULL || row->action == NULL || row->outcome == NULL)
 		return error_nomem(err);

@@ -12,7 +12,8 @@
 /* In the order that token_load (read_access.c) takes them. */
 #define TOKEN "name, sha256, role, scope, descr, created_by, create_time, expire_time, used_time, used_from"
 
-#define AUDIT "row_id, time, actor, request_id, source, action, outcome, revision"
+#define AUDIT "row_id, time, actor, request_id, source, action, outcome, revision," \
+              " (SELECT epoch FROM revision WHERE number = audit.revision)"
 
 #define RECEIPT "request, time, epoch, revision, changed, created, kind, id, warnings, sealed"
 

@@ -39,7 +39,7 @@ struct store_audit_row {
 	uint64_t row; /* rises with time */
 	uint64_t time;
 	const char *actor, *request_id, *source, *action, *outcome;
-	uint64_t revision; /* 0: none was made */
+	struct revision revision; /* number 0: none was made */
 };
 
 /* Rows ascending after `after`, found by an index: those of an actor; or, when actor is NULL, those of an outcome; or all. */
