@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+from harness.net import eventually
 from harness.pki import Ca
+from harness.world import ROOT
 
 DAY = 86400
 
@@ -140,6 +142,13 @@ def test_total_is_of_the_kind(shared_api, store):
     assert "total" not in shared_api.get("/v1/ssls", label="team").expect(200).json
 
 
+def test_head_is_get_without_a_body(shared_api, store):
+    for query in ({}, {"label": "team"}, {"sort": "expiry", "limit": 2}, {"sni": "www.a.test"}):
+        get, head = shared_api.get("/v1/ssls", **query).expect(200), shared_api.call("HEAD", "/v1/ssls", **query).expect(200)
+        assert head.body == b"" and head.headers["Content-Length"] == get.headers["Content-Length"] == str(len(get.body))
+    assert shared_api.call("HEAD", "/v1/ssls", sort="name").status == 400
+
+
 def test_agents_by_label(world, controlplane):
     agent = world.agent(controlplane, labels={"site": "x", "rack": "7"})
     api = controlplane.api
@@ -210,3 +219,46 @@ def test_a_store_of_an_earlier_release_is_prepared(world, ca):
     assert controlplane.daemon.terminate() == 0
     with contextlib.closing(sqlite3.connect(controlplane.database)) as store:
         assert sorted(store.execute("SELECT * FROM facet")) == before
+
+
+TABLES = ("meta", "revision", "object", "change", "tally", "selector", "ref", "name", "demand", "bind", "token", "audit", "agent_status",
+          "ticket_key", "pattern", "anywhere")
+
+
+def make_early(database):
+    """The store as the migrations up to 0003 had it: what later ones brought is not there."""
+    early = database.with_name("early.db")
+    with contextlib.closing(sqlite3.connect(early)) as store, store:
+        for migration in sorted((ROOT / "schema" / "sql").glob("000[123]-*.sql")):
+            store.executescript(migration.read_text())
+        store.execute("PRAGMA user_version = 3")
+        store.execute("ATTACH ? AS new", (str(database),))
+        fingerprint = store.execute("SELECT fingerprint FROM new.sealing_key").fetchone()[0]
+        for table in TABLES:
+            columns = ", ".join(row[1] for row in store.execute(f"PRAGMA main.table_info({table})"))
+            store.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
+        store.execute("DELETE FROM main.meta WHERE key LIKE 'facets%' OR key LIKE 'history%'")
+        store.execute("INSERT INTO main.meta VALUES ('keyring', ?)", (fingerprint,))
+    for path in database.parent.glob(database.name + "*"):
+        path.unlink()
+    early.rename(database)
+
+
+def test_a_store_of_the_first_release_opens(world, ca):
+    """Everything in it is found, and its history is there with its keys."""
+    controlplane = world.controlplane()
+    pair = ca.issue("first.test", days=20)
+    before = controlplane.api.put("/v1/ssls/first", {**pair.ssl("first.test"), "labels": {"n": "1"}}).expect(201).headers["Tlsplane-Revision"]
+    controlplane.api.put("/v1/ssls/first", {**ca.issue("second.test", days=50).ssl("second.test"), "labels": {"n": "2"}}).expect(200)
+    controlplane.api.put("/v1/upstreams/u", {"nodes": {"127.0.0.1:9": 1}, "labels": {"n": "2"}}).expect(201)
+    assert controlplane.daemon.terminate() == 0
+    make_early(controlplane.database)
+    controlplane.start()
+    api = controlplane.api
+    eventually(lambda: api.get("/v1/ssls", label="n=2").status == 200, "filters are ready")
+    assert walk(api, label="n=2") == walk(api, sni="second.test") == walk(api, expires_before="51d") == ["first"]
+    assert walk(api, label="n=1") == walk(api, sni="first.test") == walk(api, expires_before="21d") == []
+    assert walk(api, "/v1/upstreams", label="n=2") == ["u"]
+    api.post(f"/v1/revisions/{before}/rollback", {"objects": [{"kind": "ssls", "id": "first"}]}).expect(200)
+    assert walk(api, label="n=1") == walk(api, fingerprint=pair.sha256) == ["first"]
+    api.delete("/v1/ssls/first", purge="keys").expect(200)

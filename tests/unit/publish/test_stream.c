@@ -156,6 +156,36 @@ START_TEST(test_purge_while_streaming)
 }
 END_TEST
 
+/* While differences are being sent, history is kept from where they are read; afterwards no longer. */
+START_TEST(test_history_is_kept_while_streaming)
+{
+	struct peer *peer = peer_new("{\"a\": \"b\"}");
+	struct changed changed;
+	uint64_t head;
+
+	put_upstream("second", "{\"a\": \"b\"}", 80);
+	peer_follow(peer);
+	UNTIL(is_at(peer, plane.head.revision));
+	ck_assert_uint_eq(publisher_prune(plane.publisher, plane.head.revision.number), plane.head.revision.number);
+	peer_leave(peer);
+	submit(many(CHANGE_PUT, 3 * MANY, "{}"), &changed);
+	finish(&changed);
+	put_upstream("second", "{\"a\": \"b\"}", 81);
+	put_upstream("second", "{\"a\": \"b\"}", 82);
+	head = plane.head.revision.number;
+	peer->resets = 0;
+	peer->received = 0;
+	peer_connect(peer);
+	peer_hello(peer);
+	UNTIL(peer->received > 0); /* of the first selector; the other one's turn is yet to come */
+	ck_assert_uint_lt(publisher_prune(plane.publisher, head), head - 1);
+	UNTIL(is_at(peer, plane.head.revision));
+	ck_assert_uint_eq(peer->resets, 0);
+	UNTIL(publisher_prune(plane.publisher, head) == head); /* its ACK has come */
+	peer_free(peer);
+}
+END_TEST
+
 /* More removals than any chunk has: they go out as such, and nothing else is sent again. */
 START_TEST(test_many_removals)
 {
@@ -212,6 +242,7 @@ END_TEST
 
 int main(void)
 {
-	return plane_main("stream", (const TTest *const[]){test_change_while_streaming, test_purge_while_streaming, test_many_removals,
+	return plane_main("stream", (const TTest *const[]){test_change_while_streaming, test_purge_while_streaming,
+	                                                   test_history_is_kept_while_streaming, test_many_removals,
 	                                                   test_close_at_every_turn, NULL});
 }
