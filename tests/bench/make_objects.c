@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Makes many SSL objects as `apply` documents: COUNT P-256 certificates of one small CA, each with a key of its own, for
- * n0.bench.example, n1.bench.example... Files DIR/apply-0000.json... with CHUNK objects each, and DIR/ca.pem.
+ * n0.bench.example, n1.bench.example..., valid for 30 to 394 days. Files DIR/apply-0000.json... with CHUNK objects each, and DIR/ca.pem.
  *
  *   make_objects DIR COUNT CHUNK [SELECTOR-JSON] */
 #include <openssl/ec.h>
@@ -38,7 +38,7 @@ static X509 *make_cert(const char *name, EVP_PKEY *key, X509 *issuer, EVP_PKEY *
 	X509_set_version(cert, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(cert), serial);
 	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(cert), 86400L * 365);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 86400L * (30 + serial % 365));
 	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
 	X509_set_issuer_name(cert, X509_get_subject_name(issuer != NULL ? issuer : cert));
 	X509_set_pubkey(cert, key);
