@@ -84,7 +84,8 @@ static void free_certificates(void)
 static struct outcome parse_pairs(void)
 {
 	json_t *document = json_pack("{s:[s,s], s:s, s:s, s:[s], s:[s], s:{s:s, s:s}}", "snis", "WWW.a.test", "*.b.test", "cert",
-	                             first->pem, "key", first->key_pem, "certs", second->pem, "keys", second->key_pem, "labels", "team", "a", "env", "prod");
+	                             first->pem, "key", first->key_pem, "certs", second->pem, "keys", second->key_pem, "labels",
+	                             "team", "a", "env", "prod");
 	struct outcome outcome = parse_json(KIND_SSL, "pairs", document);
 
 	json_decref(document);
