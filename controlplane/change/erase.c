@@ -5,7 +5,7 @@
 #include "change/engine.h"
 
 #define MS UINT64_C(1000000)
-#define RETRY (50 * MS)
+#define RETRY (200 * MS) /* each may hold up changes for a tenth of that */
 #define PATIENCE (30000 * MS) /* below that of people's HTTP clients */
 
 static void list_add(struct job_list *list, struct job *job)
