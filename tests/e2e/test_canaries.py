@@ -40,6 +40,7 @@ class Field:
             "off": mine.ssl("shared.team-a.example", labels={"team": "a"}, status=0),
             "narrow": mine.ssl("shared.team-a.example", labels={"team": "a"}, selector={"site": "x"}),
             "lax": mine.ssl("shared.team-a.example", labels={"team": "a"}, tls_options="lax"),
+            "wins": mine.ssl("shared.team-a.example", labels={"team": "a"}, priority=99),
             "theirs": ca.issue("x.team-b.example").ssl("x.team-b.example"),
             "dangling": mine.ssl("shared.team-a.example", labels={"team": "a"}, tls_options="nobody"),
             "partial": mine.ssl("shared.team-a.example", labels={"team": "a"}, tls_options="narrowed"),
@@ -115,7 +116,7 @@ def requests(field):
 
 
     for query in WAITS:
-        for name in ("shared", "off", "shared", "own"):
+        for name in ("shared", "off", "wins", "shared", "own"):
             yield "PUT", "/v1/ssls/mine", field.documents[name], query, {}
             yield "POST", "/v1/apply", {"put": [{"kind": "ssls", "id": "mine", "value": field.documents[name]}]}, query, {}
         yield "DELETE", "/v1/ssls/made", None, query, {}
@@ -157,6 +158,8 @@ def run(field, api, reads_alone):
         for answer in answers:
             done += answer.status < 300
             touched = touched or (method != "GET" and answer.status < 300)
+            if answer.headers.get("Location"):
+                field.api.delete(answer.headers["Location"]).expect(200)
             for word in field.found(answer, request):
                 told.setdefault(word, f"{method} {request[:200]} -> {answer}")
     return told, done
