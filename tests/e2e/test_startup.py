@@ -261,6 +261,25 @@ class TestMetrics:
         self.promtool(answer.body.decode())
         assert re.search(r"^tlsplane_\w*agents\w*connected\w* 1$|^tlsplane_\w*connected\w*agents\w* 1$", answer.body.decode(), re.M), answer
 
+    def test_how_long_turns_take(self, controlplane):
+        """Of the loop and of the writer: each is counted, in its bound; the longest is no shorter than a bound that it is above."""
+        def read():
+            text = controlplane.api.get("/metrics").expect(200).body.decode()
+            return {name: float(value) for name, value in re.findall(r"^(tlsplane_\w+_turn\w*(?:\{[^}]*\})?) (\S+)$", text, re.M)}
+        before = read()
+        for i in range(20):
+            controlplane.api.put(f"/v1/upstreams/turn{i}", {"nodes": {"127.0.0.1:9": 1}}).expect(201)
+        after = read()
+        for what in ("loop_turn", "loop_turn_cpu", "writer_turn"):
+            name = f"tlsplane_{what}"
+            assert after[f"{name}_seconds_count"] >= before[f"{name}_seconds_count"] + 20, what
+            assert after[f"{name}_seconds_sum"] > before[f"{name}_seconds_sum"]
+            bounds = {float(re.search('le="(.*)"', key)[1]): value for key, value in after.items() if key.startswith(f"{name}_seconds_bucket")}
+            counts = [bounds[bound] for bound in sorted(bounds)]
+            assert counts == sorted(counts) and counts[-1] == after[f"{name}_seconds_count"]
+            longest = after[f"{name}_longest_seconds"]
+            assert all((bounds[bound] == counts[-1]) == (longest <= bound) for bound in bounds), (longest, bounds)
+
     def test_agent(self, world, controlplane, agent, ca):
         from harness import tls
         from harness.world import serve
