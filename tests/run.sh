@@ -6,7 +6,7 @@
 #   tests/run.sh               all of it; non-zero if anything failed
 #   tests/run.sh lint e2e      only these parts (lint, unit, e2e, fuzz, quickstart)
 #
-# Builds go to ./build-asan (ASan + UBSan), ./build (release) and ./build-fuzz (clang, libFuzzer); the OpenAPI linter to tests/.cache. FUZZ_SECONDS sets
+# Builds go to ./build-asan (ASan + UBSan), ./build (release) and ./build-fuzz (clang, libFuzzer); the linters of OpenAPI to tests/.cache. FUZZ_SECONDS sets
 # the time per fuzz target (default 10).
 set -euo pipefail
 
@@ -16,8 +16,7 @@ packages=(gcc libc6-dev meson pkg-config curl openssl sqlite3 libssl-dev libuv1-
 	libprotobuf-c-dev protobuf-c-compiler libidn2-dev libcurl4-openssl-dev libjemalloc-dev check clang-14 llvm-14 libclang-rt-14-dev python3-pytest
 	python3-pytest-xdist python3-cryptography python3-jsonschema python3-yaml jq sslscan testssl.sh nmap gnutls-bin haproxy
 	certbot lego pebble busybox shellcheck mandoc zsh fish)
-redocly_version=1.34.5
-redocly_dir=tests/.cache/redocly
+linters_dir=tests/.cache/contract
 python=/usr/bin/python3 # Debian's, with Debian's modules, whatever stands first in PATH
 all_parts=(lint unit e2e fuzz quickstart)
 failed=()
@@ -28,18 +27,20 @@ summary=()
 
 say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
 
-install_redocly() {
-	if [[ -x $redocly_dir/node_modules/.bin/redocly && $(cat "$redocly_dir/version" 2>/dev/null) == "$redocly_version" ]]; then
+# What lints the OpenAPI document, as tests/contract/package-lock.json says.
+install_linters() {
+	if cmp -s tests/contract/package-lock.json "$linters_dir/installed"; then
 		return
 	fi
-	rm -rf "$redocly_dir"
-	mkdir -p "$redocly_dir"
-	echo "installing @redocly/cli $redocly_version into $redocly_dir"
-	npm install --prefix "$redocly_dir" --no-audit --no-fund --loglevel=error "@redocly/cli@$redocly_version" >/dev/null || {
-		echo "tests/run.sh: the npm registry did not give @redocly/cli $redocly_version; the OpenAPI document can't be linted" >&2
+	rm -rf "$linters_dir"
+	mkdir -p "$linters_dir"
+	cp tests/contract/package.json tests/contract/package-lock.json "$linters_dir"
+	echo "installing redocly and spectral into $linters_dir"
+	npm ci --prefix "$linters_dir" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null || {
+		echo "tests/run.sh: the npm registry did not give what tests/contract/package-lock.json names; the OpenAPI document can't be linted" >&2
 		return 1
 	}
-	echo "$redocly_version" >"$redocly_dir/version"
+	cp tests/contract/package-lock.json "$linters_dir/installed"
 }
 
 # Debian has promtool in the package of the server, whose installation would start one: the file alone is taken out of it.
@@ -67,7 +68,7 @@ build_asan() { build build-asan '-Db_sanitize=address,undefined'; }
 # Each part prints its own output and returns its verdict. ------------------------------------------------------------
 
 run_lint() {
-	install_redocly && "$python" -B tests/lint/run.py && "$python" -B -m pytest -q -p no:cacheprovider tests/lint
+	install_linters && "$python" -B tests/lint/run.py && "$python" -B -m pytest -q -p no:cacheprovider tests/lint
 }
 
 run_unit() {
@@ -75,7 +76,14 @@ run_unit() {
 }
 
 run_e2e() {
-	install_promtool && build_asan && TLSPLANE_BUILD=$PWD/build-asan "$python" -B -m pytest -q -p no:cacheprovider -n "${E2E_JOBS:-2}" --dist loadfile tests/e2e
+	local seen status=0
+	install_promtool && build_asan || return 1
+	seen=$(mktemp -d)
+	TLSPLANE_CONTRACT_SEEN=$seen TLSPLANE_BUILD=$PWD/build-asan "$python" -B -m pytest -q -p no:cacheprovider -n "${E2E_JOBS:-2}" --dist loadfile \
+		tests/e2e || status=1
+	"$python" -B tests/contract/coverage.py "$seen" || status=1
+	rm -rf "$seen"
+	return "$status"
 }
 
 # fuzz_one TARGET: seeds and a scratch corpus; what it finds is left in build-fuzz/.
