@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
+import os
 import pathlib
 import sys
 
@@ -6,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness import contract  # noqa: E402
 from harness.edge import NAME, Edge, OriginPki  # noqa: E402
 from harness.origin import TlsBackend  # noqa: E402
 from harness.pki import Ca  # noqa: E402
@@ -16,6 +19,13 @@ def pytest_sessionstart(session):
     missing = [str(path) for path in (CONTROLPLANE, AGENT) if not path.exists()]
     if missing:
         pytest.exit(f"not built: {', '.join(missing)} (TLSPLANE_BUILD names the build directory)", returncode=2)
+
+
+def pytest_sessionfinish(session):
+    """tests/contract/coverage.py reads what the processes of a whole run have seen of the document."""
+    folder = os.environ.get("TLSPLANE_CONTRACT_SEEN")
+    if folder:
+        (pathlib.Path(folder) / f"{os.getpid()}.json").write_text(json.dumps(sorted(contract.seen)))
 
 
 @pytest.fixture
