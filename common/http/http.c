@@ -28,7 +28,8 @@
 
 #define CONNECTION_MEMORY (64u << 10) /* MHD's own, per connection: bounds the head of a request */
 
-#define BODY_BYTES_PER_MS 32 /* slower than this, after the grace, is a client that wants to hold a place */
+#define BODY_BYTES_PER_MS 32 /* slower than this, after the grace, is a client that wants to hold a place; so is one... */
+#define DROPPED_BYTES_PER_MS 1024 /* ...whose body is refused, and slower than this */
 #define FRONTS 2             /* TCP, Unix */
 #define RETRY_AFTER "5"
 
@@ -223,18 +224,11 @@ static void start_request(struct http_request *request, const char *method)
 		take_body_limit(request);
 }
 
-/* A body that is wanted earns time with its bytes; one that is dropped does not. */
 static bool is_too_slow(const struct http_request *request)
 {
-	uint64_t grace = request->server->config.body_grace_seconds * UINT64_C(1000);
+	uint64_t earned = request->body.len / BODY_BYTES_PER_MS + request->dropped / DROPPED_BYTES_PER_MS;
 
-	return uv_now(request->loop) - request->begun > grace + request->body.len / BODY_BYTES_PER_MS;
-}
-
-/* MHD sends no answer before a body is through: who does not come to its end is cut. */
-static bool is_beyond_hearing(const struct http_request *request)
-{
-	return is_too_slow(request) || request->dropped > request->server->config.body_max;
+	return uv_now(request->loop) - request->begun > request->server->config.body_grace_seconds * UINT64_C(1000) + earned;
 }
 
 /* data is MHD's own buffer, which lives on with the connection: wiped, since it may hold a key. */
@@ -251,7 +245,10 @@ static enum MHD_Result take_body(struct http_request *request, const char *data,
 	else if (!body_put(&request->body, data, len, request->body_limit))
 		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 	secret_wipe((void *)(uintptr_t)data, len);
-	return request->state == REQUEST_ANSWERED && is_beyond_hearing(request) ? MHD_NO : MHD_YES;
+	if (request->state != REQUEST_ANSWERED)
+		return MHD_YES;
+	/* MHD sends no answer before a body is through: who does not come to its end is cut. */
+	return is_too_slow(request) || request->dropped > request->server->config.body_max ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result send_reply(struct http_request *request)

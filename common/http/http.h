@@ -38,7 +38,8 @@ struct http_config {
 	uint32_t large_max;    /* so many of those may be under way; who comes next: 503 */
 	uint32_t connections_max;
 	uint32_t idle_seconds;
-	uint32_t body_grace_seconds; /* after these a body must have come at 32 KB a second, else its connection ends */
+	/* After these a body must have come at 32 KB a second, one that is refused at 1 MB a second: else its connection ends. */
+	uint32_t body_grace_seconds;
 	/* Called with the head alone, before any body is kept: how many bytes of body may come (body_max caps it). May
 	 * answer with http_reply already; the body is then dropped and on_request is not called. NULL: body_max. */
 	size_t (*on_head)(struct http_request *request, void *owner);

@@ -25,9 +25,9 @@ struct target {
 	char *memory; /* owned; what segments and parameters point into */
 };
 
-/* Origin form, absolute form (scheme and authority are skipped) or asterisk form, which is for OPTIONS alone. E_SYNTAX with the reason: another form, a segment
- * that is empty, "." or ".." (escaped or not), a bad escape, or one of '/', '\' or a control; E_TOO_LARGE: beyond a
- * limit above; E_NOMEM. */
+/* Origin form, absolute form (scheme and authority are skipped) or asterisk form, which is for OPTIONS alone. E_SYNTAX with
+ * the reason: another form, a segment that is empty, "." or ".." (escaped or not), a bad escape, or one of '/', '\' or a
+ * control; E_TOO_LARGE: beyond a limit above; E_NOMEM. */
 int target_parse(const char *text, struct target *ret, struct error *err) MUST_USE;
 void target_deinit(struct target *target);
 DEFINE_CLEANUP_VALUE(struct target, target_deinit);

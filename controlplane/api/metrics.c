@@ -108,7 +108,8 @@ static void reply(struct call *call)
 	buf_put_str(&out, "tlsplane_build_info{version=\"" TLSPLANE_VERSION "\"} 1\n");
 	put_value(&out, "tlsplane_changes_pending", "gauge", "Changes submitted and not yet answered.",
 	          change_engine_pending(api->config.changes));
-	durations_format(api->config.turns, "tlsplane_loop_turn", "Time that the event loop did one thing after another without looking up.", &out);
+	durations_format(api->config.turns, "tlsplane_loop_turn",
+	                 "Time that the event loop did one thing after another without looking up.", &out);
 	durations_format(api->config.cpu_turns, "tlsplane_loop_turn_cpu", "The processor's part of that time.", &out);
 	durations_format(change_engine_turns(api->config.changes), "tlsplane_writer_turn",
 	                 "Time that the thread which writes the store was busy, commit included, before it could take what came next.", &out);
