@@ -354,11 +354,14 @@ static void close_now(uv_timer_t *timer)
 {
 	struct fixture *f = timer->data;
 
+	if (f->requests == 0)
+		return;
+	uv_timer_stop(timer);
 	f->closing = true;
-	http_server_close(f->server, 50, on_closed);
+	http_server_close(f->server, 500, on_closed);
 }
 
-/* Runs the loop until the server, closed 20 ms from now, is gone. */
+/* Runs the loop until the server, closed once the request is there, is gone. */
 static void exchange_while_closing(struct fixture *f, const char *text)
 {
 	uv_thread_t thread;
@@ -366,7 +369,7 @@ static void exchange_while_closing(struct fixture *f, const char *text)
 
 	uv_timer_init(&f->loop, &timer);
 	timer.data = f;
-	uv_timer_start(&timer, close_now, 20, 0);
+	uv_timer_start(&timer, close_now, 5, 5);
 	client = (struct client){.fixture = f, .send = text, .send_len = strlen(text)};
 	ck_assert_int_eq(uv_thread_create(&thread, client_run, &client), 0);
 	while (f->closed == 0)
