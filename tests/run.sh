@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Everything that must hold before a change goes in, from a bare Debian 12: packages, both builds, lint, unit, end-to-end, fuzz,
-# and the quickstart.
+# the quickstart, and the benchmarks in small.
 #
 #   tests/run.sh               all of it; non-zero if anything failed
-#   tests/run.sh lint e2e      only these parts (lint, unit, e2e, fuzz, quickstart)
+#   tests/run.sh lint e2e      only these parts (lint, unit, e2e, fuzz, quickstart, bench)
 #
 # Builds go to ./build-asan (ASan + UBSan), ./build (release) and ./build-fuzz (clang, libFuzzer); the linters of OpenAPI to tests/.cache. FUZZ_SECONDS sets
 # the time per fuzz target (default 10).
@@ -18,7 +18,7 @@ packages=(gcc libc6-dev meson pkg-config curl openssl sqlite3 libssl-dev libuv1-
 	certbot lego pebble busybox shellcheck mandoc zsh fish)
 linters_dir=tests/.cache/contract
 python=/usr/bin/python3 # Debian's, with Debian's modules, whatever stands first in PATH
-all_parts=(lint unit e2e fuzz quickstart)
+all_parts=(lint unit e2e fuzz quickstart bench)
 failed=()
 summary=()
 
@@ -122,6 +122,9 @@ run_quickstart() {
 	rm -rf "$dir"
 	return "$status"
 }
+
+# That they run; what they measure here says nothing.
+run_bench() { tests/bench/run.sh --quick; }
 
 run_part() {
 	local part=$1 start=$SECONDS log

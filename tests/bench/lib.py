@@ -13,7 +13,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-os.environ.setdefault("TLSPLANE_BUILD", str(ROOT / "build-bench"))
+os.environ.setdefault("TLSPLANE_BUILD", str(ROOT / "build"))
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 BUILD = pathlib.Path(os.environ["TLSPLANE_BUILD"]).resolve()
