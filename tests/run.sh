@@ -56,9 +56,14 @@ install_promtool() {
 
 # build DIR SETUP-OPTION...
 build() {
-	local dir=$1
+	local dir=$1 log
 	shift
-	[[ -f $dir/build.ninja ]] || meson setup "$dir" . -Db_lundef=false "$@" >/dev/null
+	log=$(mktemp)
+	[[ -f $dir/build.ninja ]] || meson setup "$dir" . -Db_lundef=false "$@" >"$log" || {
+		tail -n 20 "$log"
+		return 1
+	}
+	rm -f "$log"
 	meson compile -C "$dir" | grep -E 'warning|error|FAILED' || true
 	meson compile -C "$dir" >/dev/null # its verdict, once the lines above have shown why
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library to preload: SQLite fails. FAULT_FILE names a file of two 32-bit numbers, read anew at each step of a statement: the code with
- * which steps that answer rows fail, and that with which steps that write do; 0: they don't. Begins and ends of transactions never do. */
+/* A library to preload: SQLite or OpenSSL fails. FAULT_FILE names a file of three 32-bit numbers, read anew each time: the code with which
+ * steps of statements that answer rows fail, that with which steps that write do, and whether OpenSSL reads no CRL; 0: all is well.
+ * Begins and ends of transactions never fail. */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <openssl/x509.h>
 #include <sqlite3.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@ __attribute__((constructor)) static void map_codes(void)
 {
 	const char *path = getenv("FAULT_FILE");
 	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	void *mapped = fd >= 0 ? mmap(NULL, 2 * sizeof(int32_t), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+	void *mapped = fd >= 0 ? mmap(NULL, 3 * sizeof(int32_t), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
 
 	if (mapped != MAP_FAILED)
 		codes = mapped;
@@ -47,4 +49,13 @@ EXPORTED int sqlite3_errcode(sqlite3 *handle)
 	if (next == NULL)
 		*(void **)&next = dlsym(RTLD_NEXT, "sqlite3_errcode");
 	return failed != 0 ? failed : next(handle);
+}
+
+EXPORTED X509_CRL *d2i_X509_CRL(X509_CRL **ret, const unsigned char **in, long len)
+{
+	static X509_CRL *(*next)(X509_CRL **ret, const unsigned char **in, long len);
+
+	if (next == NULL)
+		*(void **)&next = dlsym(RTLD_NEXT, "d2i_X509_CRL");
+	return codes != NULL && codes[2] != 0 ? NULL : next(ret, in, len);
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library to preload: the wall clock is FUTURE_SECONDS ahead, for what happens to certificates in months. Only the
- * wall clock: timers and deadlines go on. (libfaketime does not get along with jemalloc.) */
+/* A library to preload: the wall clock is FUTURE_SECONDS ahead, for what happens to certificates in months; or as many as the eight bytes of
+ * FUTURE_FILE say at each moment (int64_t), for clocks that are set while a process runs. Only the wall clock: timers and deadlines go on.
+ * (libfaketime does not get along with jemalloc.) */
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -9,13 +13,20 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-static time_t offset;
+static int64_t fixed;
+static const volatile int64_t *offset = &fixed;
 
 __attribute__((constructor)) static void read_offset(void)
 {
-	const char *text = getenv("FUTURE_SECONDS");
+	const char *text = getenv("FUTURE_SECONDS"), *path = getenv("FUTURE_FILE");
+	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	void *mapped = fd >= 0 ? mmap(NULL, sizeof(*offset), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
 
-	offset = text != NULL ? atol(text) : 0;
+	fixed = text != NULL ? atol(text) : 0;
+	if (mapped != MAP_FAILED)
+		offset = mapped;
+	if (fd >= 0)
+		close(fd);
 }
 
 EXPORTED int clock_gettime(clockid_t clock, struct timespec *ret)
@@ -23,7 +34,7 @@ EXPORTED int clock_gettime(clockid_t clock, struct timespec *ret)
 	long r = syscall(SYS_clock_gettime, clock, ret);
 
 	if (r == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-		ret->tv_sec += offset;
+		ret->tv_sec += *offset;
 	return (int)r;
 }
 
