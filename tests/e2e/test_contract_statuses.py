@@ -39,18 +39,18 @@ def is_ours(path):
 
 
 class Fault:
-    """What makes the SQLite of a process fail on demand (tests/lib/fault.c), started with `env`."""
+    """What makes the SQLite of a process fail on demand, or its OpenSSL (tests/lib/fault.c); started with `env`."""
 
     def __init__(self, world):
         file = world.tmp / "fault"
-        file.write_bytes(bytes(8))
+        file.write_bytes(bytes(12))
         self.env = {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "libfault.so"), "FAULT_FILE": str(file),
                     "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
         with open(file, "r+b") as opened:
-            self.codes = mmap.mmap(opened.fileno(), 8)
+            self.codes = mmap.mmap(opened.fileno(), 12)
 
-    def set(self, reads=0, writes=0):
-        self.codes[:] = struct.pack("<ii", reads, writes)
+    def set(self, reads=0, writes=0, crls=0):
+        self.codes[:] = struct.pack("<iii", reads, writes, crls)
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +229,39 @@ class TestWaits:
         """The agent's disk is full."""
         agent = world.agent(controlplane, env=fault.env)
         self.run(Samples(controlplane.api, ca_here, agent.id), agent, 502, 30, lambda: fault.set(writes=FULL))
+
+
+class TestAgents:
+    """What only agents bring about."""
+
+    def test_a_refused_field(self, world, controlplane, fault, ca_here):
+        agent = world.agent(controlplane, env=fault.env)
+        fault.set(crls=1)
+        answer = controlplane.api.put("/v1/ca_bundles/unreadable", {"certs": ca_here.cert_pem, "crls": ca_here.crl()}, wait="acked", timeout=20)
+        row, = answer.expect(502).json["agents"][0]["objects"]
+        assert (row["kind"], row["id"], row["field"]) == ("ca_bundles", "unreadable", "/crls/0")
+        assert agent.state()["last_nack"]["objects"] == [row]
+
+    def test_more_that_is_degraded_than_is_told(self, world, controlplane):
+        """Nobody has these addresses."""
+        agent = world.agent(controlplane)
+        put = [("upstreams", "u", {"nodes": {"127.0.0.1:9": 1}})]
+        controlplane.api.apply(put=put + [("listeners", f"l{i}", {"bind": f"203.0.113.{i % 250 + 1}:{2000 + i}", "upstream": "u"}) for i in range(300)]).expect(200)
+        eventually(lambda: agent.state().get("degraded_more") == 44, "it tells of them", 30)
+        assert len(agent.state()["degraded"]) == 256
+
+    def test_overtaken(self, world, controlplane):
+        agent = world.agent(controlplane)
+        api, answers = controlplane.api, queue.Queue()
+        api.put("/v1/upstreams/u", {"nodes": {"127.0.0.1:9": 1}}, wait="acked", timeout=20).expect(201)
+        agent.daemon.process.send_signal(signal.SIGSTOP)
+        waiting = threading.Thread(target=lambda: answers.put(api.with_token(api.token).put("/v1/upstreams/u", {"nodes": {"127.0.0.1:8": 1}}, wait="acked", timeout=30)))
+        waiting.start()
+        eventually(lambda: api.get("/v1/upstreams/u").json["nodes"] == {"127.0.0.1:8": 1}, "the first is written")
+        newest = api.put("/v1/upstreams/u", {"nodes": {"127.0.0.1:7": 1}}).expect(200).headers["Tlsplane-Revision"]
+        agent.daemon.process.send_signal(signal.SIGCONT)
+        waiting.join(40)
+        assert answers.get().expect(200).json["wait"]["superseded"] == [{"kind": "upstreams", "id": "u", "revision": newest}]
 
 
 class TestOnce:

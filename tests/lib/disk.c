@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library to preload: the disk below the folder DISK_FOLDER, as bad as a test wants it. Two things, each only if asked for:
+/* A library to preload: the disk below the folder DISK_FOLDER, as bad as a test wants it. Two things, each only if
+ * asked for:
  *
- * - DISK_CONTROL names a file of struct control, which the test maps too and may change at any time: the calls that it marks are
- *   counted, and from the one with the number `at` on they are made to fail, to write less than they were told, or to kill the process.
- * - DISK_LOG names a file to which every change of a file is appended in the order in which it took effect (struct record), every sync once
- *   it is done, and the beginning of every HTTP answer before it leaves. tests/e2e/harness/powercut.py makes of it what a disk may hold when the
- *   power goes. DISK_LIES: files (or the folder) whose path ends so are never synced, though everybody is told that they are.
+ * - DISK_CONTROL names a file of struct control, which the test maps too and may change at any time: the calls that
+ * it marks are counted, and from the one with the number `at` on they are made to fail, to write less than they were
+ * told, or to kill the process. - DISK_LOG names a file to which every change of a file is appended in the order in
+ * which it took effect (struct record), every sync once it is done, and the beginning of every HTTP answer before it
+ * leaves. tests/e2e/harness/powercut.py makes of it what a disk may hold when the power goes. DISK_LIES: files (or
+ * the folder) whose path ends so are never synced, though everybody is told that they are.
  *
  * What is mapped (SQLite's -shm) is not seen: it need not survive. Folders in the folder are not seen either. */
 #include <errno.h>
@@ -52,7 +54,17 @@ struct control {
 	_Atomic int64_t seen, struck;
 };
 
-enum change { CHANGE_CREATE = 1, CHANGE_WRITE, CHANGE_TRUNCATE, CHANGE_SYNC, CHANGE_SYNC_FOLDER, CHANGE_RENAME, CHANGE_LINK, CHANGE_UNLINK, ANSWER };
+enum change {
+	CHANGE_CREATE = 1,
+	CHANGE_WRITE,
+	CHANGE_TRUNCATE,
+	CHANGE_SYNC,
+	CHANGE_SYNC_FOLDER,
+	CHANGE_RENAME,
+	CHANGE_LINK,
+	CHANGE_UNLINK,
+	ANSWER
+};
 
 /* Followed by the name, the second name, the data. */
 struct record {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A library to preload: the wall clock is FUTURE_SECONDS ahead, for what happens to certificates in months; or as many as the eight bytes of
- * FUTURE_FILE say at each moment (int64_t), for clocks that are set while a process runs. Only the wall clock: timers and deadlines go on.
- * (libfaketime does not get along with jemalloc.) */
+/* A library to preload: the wall clock is FUTURE_SECONDS ahead, for what happens to certificates in months; or as
+ * many as the eight bytes of FUTURE_FILE say at each moment (int64_t), for clocks that are set while a process runs.
+ * Only the wall clock: timers and deadlines go on. (libfaketime does not get along with jemalloc.) */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
