@@ -124,6 +124,7 @@ run_quickstart() {
 	local dir status=0
 	dir=$(mktemp -d)
 	TLSPLANE_QUICKSTART_DIR=$dir/data deploy/quickstart.sh --once || status=1
+	"$python" -B tests/lint/hardening.py build || status=1 # the release build that quickstart made
 	rm -rf "$dir"
 	return "$status"
 }
