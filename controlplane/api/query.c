@@ -12,7 +12,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* Decimal digits alone, behind *text; *text moves on. */
+/* Decimal digits alone, behind *text; *text moves on. At most what the store holds: beyond, its numbers are negative. */
 static bool take_number(const char **text, uint64_t *ret)
 {
 	char *end;
@@ -22,7 +22,7 @@ static bool take_number(const char **text, uint64_t *ret)
 		return false;
 	*ret = strtoull(*text, &end, 10);
 	*text = end;
-	return errno == 0;
+	return errno == 0 && *ret <= INT64_MAX;
 }
 
 static bool parse_between(const char *value, uint32_t min, uint32_t max, uint32_t *ret)

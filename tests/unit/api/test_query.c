@@ -226,7 +226,7 @@ END_TEST
 
 START_TEST(writes_what_it_reads)
 {
-	struct query_cursor cursor = {{UINT64_MAX, UINT64_MAX}, ""};
+	struct query_cursor cursor = {{INT64_MAX, INT64_MAX}, ""};
 	char text[QUERY_CURSOR_MAX], revision[QUERY_REVISION_MAX];
 	struct error err = ERROR_NULL;
 	struct revision read;
@@ -240,6 +240,11 @@ START_TEST(writes_what_it_reads)
 	query_format_revision(cursor.revision, revision);
 	ck_assert_int_eq(query_parse_revision(revision, &read, &err), 0);
 	ck_assert_int_eq(revision_compare(read, cursor.revision), 0);
+	/* beyond what the store holds */
+	ck_assert_int_eq(query_parse_revision("1-9223372036854775808", &read, &err), E_SYNTAX);
+	ck_assert_int_eq(parse("cursor", "9223372036854775808-1-x", QUERY_PAGE, &query), E_SYNTAX);
+	ck_assert_int_eq(parse("after", "9223372036854775807", QUERY_AUDIT, &query), 0);
+	ck_assert_int_eq(parse("after", "9223372036854775808", QUERY_AUDIT, &query), E_SYNTAX);
 }
 END_TEST
 
