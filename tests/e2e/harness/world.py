@@ -130,6 +130,10 @@ class Agent:
             self._id = eventually(look, f"{self.name} has a certificate")
         return self._id
 
+    def forget(self):
+        """The next look at `id` asks its certificate anew: its folder has become another agent's."""
+        self._id = None
+
     def state(self):
         """As the control plane tells it."""
         return self.controlplane.api.agent(self.id)
