@@ -120,7 +120,8 @@ static int load_cached(struct agent *agent, struct snapshot **ret, struct error 
 	return r;
 }
 
-/* *ret stays NULL: there is nothing to serve. */
+/* Memory and a disk that can't be read may be there again at the next start: what is cached is not given up for them. *ret stays NULL:
+ * there is nothing to serve. */
 static int load_or_replace(struct agent *agent, struct snapshot **ret, struct error *err)
 {
 	int r;
@@ -128,7 +129,7 @@ static int load_or_replace(struct agent *agent, struct snapshot **ret, struct er
 	if (agent->start.current.number == 0)
 		return 0;
 	r = load_cached(agent, ret, err);
-	return r == 0 || r == E_NOMEM ? r : replace_cache(agent, err);
+	return r == 0 || r == E_NOMEM || r == E_IO ? r : replace_cache(agent, err);
 }
 
 /* Ticket keys come first, so that the first client to come back can resume; and only now, when the cache is settled. */

@@ -33,7 +33,7 @@ struct cache_start {
 /* Opens or makes DIR/cache.db (DIR: 0700, exists), counts the start of *current* (the third death within a minute falls
  * back to the one before), drops an unmarked candidate after counting it. fingerprint: of the local keyring, 8 bytes.
  * E_CORRUPT, E_VERSION: not readable; with `repair` the file is set aside as cache.db.damaged-N instead and an empty
- * one made. E_BUSY: another process has it. */
+ * one made. E_IO: it can't be read now, and is left as it is. E_BUSY: another process has it. */
 int cache_open(const char *dir, const uint8_t fingerprint[8], bool repair, struct cache **ret,
                struct cache_start *ret_start, struct error *err) MUST_USE;
 /* After a fall-back, before anything else but cache_load: makes it durable if the one before could be loaded. It may

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cache/database.h"
 
+#include "base/buf.h"
+
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SCHEMA_VERSION 1
 
@@ -34,10 +37,13 @@ static const char pragmas[] = "PRAGMA locking_mode = EXCLUSIVE; PRAGMA secure_de
 
 static int code_of(sqlite3 *db)
 {
+	int system = errno; /* of the call that failed; sqlite3_system_errno() tells an older one after a COMMIT */
+
 	switch (sqlite3_errcode(db) & 0xff) {
 	case SQLITE_FULL:
 		return E_NOSPACE;
-	case SQLITE_CORRUPT:
+	case SQLITE_CORRUPT: /* SQLite also says so when a read fails with EIO */
+		return system == EIO ? E_IO : E_CORRUPT;
 	case SQLITE_NOTADB:
 		return E_CORRUPT;
 	case SQLITE_NOMEM:
@@ -46,7 +52,7 @@ static int code_of(sqlite3 *db)
 	case SQLITE_LOCKED:
 		return E_BUSY;
 	default:
-		return sqlite3_system_errno(db) == ENOSPC || sqlite3_system_errno(db) == EDQUOT ? E_NOSPACE : E_IO;
+		return system == ENOSPC || system == EDQUOT ? E_NOSPACE : E_IO;
 	}
 }
 
@@ -133,13 +139,53 @@ static int set_up(sqlite3 *db, struct error *err)
 	return version == 0 ? make_schema(db, err) : 0;
 }
 
+/* In SQLite's URIs these have a meaning. */
+static void put_escaped(const char *path, struct buf *uri)
+{
+	for (; *path != 0; path++) {
+		if (*path == '%' || *path == '?' || *path == '#')
+			buf_printf(uri, "%%%02X", (unsigned)*path);
+		else
+			buf_put_u8(uri, (uint8_t)*path);
+	}
+}
+
+/* On a disk that can't be written SQLite can neither lock the file, which the lock of the folder makes needless, nor make a log, which
+ * is no loss when there is none. */
+static int open_unwritable(const char *path, sqlite3 **ret, struct error *err)
+{
+	CLEANUP(buf_deinit) struct buf log = BUF_NULL;
+	CLEANUP(buf_deinit) struct buf uri = BUF_NULL;
+	int code;
+
+	buf_printf(&log, "%s-wal", path);
+	buf_put_u8(&log, 0);
+	if (log.failed)
+		return error_nomem(err);
+	buf_put_str(&uri, "file:");
+	put_escaped(path, &uri);
+	buf_put_str(&uri, access((const char *)log.data, F_OK) == 0 ? "?vfs=unix-none" : "?immutable=1");
+	buf_put_u8(&uri, 0);
+	if (uri.failed)
+		return error_nomem(err);
+	code = sqlite3_open_v2((const char *)uri.data, ret, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
+	return code == SQLITE_OK ? 0 : E_IO;
+}
+
+static int open_writable(const char *path, sqlite3 **ret, struct error *err)
+{
+	int code = sqlite3_open_v2(path, ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+
+	return code == SQLITE_OK ? 0 : E_IO;
+}
+
 int database_open(const char *path, sqlite3 **ret, struct error *err)
 {
+	bool is_unwritable = access(path, W_OK) < 0 && errno == EROFS;
 	sqlite3 *db = NULL;
-	int r;
+	int r = is_unwritable ? open_unwritable(path, &db, err) : open_writable(path, &db, err);
 
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
-	    SQLITE_OK) {
+	if (r < 0) {
 		r = db != NULL ? database_error(db, path, err) : error_nomem(err);
 		sqlite3_close(db);
 		return r;
@@ -150,5 +196,20 @@ int database_open(const char *path, sqlite3 **ret, struct error *err)
 		return r;
 	}
 	*ret = db;
+	return 0;
+}
+
+int database_make_writable(const char *path, sqlite3 **db, struct error *err)
+{
+	sqlite3 *opened = NULL;
+	int r;
+
+	if (sqlite3_db_readonly(*db, "main") != 1)
+		return 0;
+	r = database_open(path, &opened, err);
+	if (r < 0)
+		return r;
+	sqlite3_close(*db);
+	*db = opened;
 	return 0;
 }

@@ -14,8 +14,11 @@ static inline void statement_finalize(sqlite3_stmt *statement)
 }
 DEFINE_CLEANUP(sqlite3_stmt, statement_finalize);
 
-/* E_CORRUPT, E_VERSION (newer schema), E_BUSY, E_NOSPACE, E_IO, E_NOMEM. Makes the tables of a new file. */
+/* E_CORRUPT, E_VERSION (newer schema), E_BUSY, E_NOSPACE, E_IO, E_NOMEM. Makes the tables of a new file. A file on a disk that can't be
+ * written (a file system that was mounted read-only after an error) is opened for reading: writes fail with E_IO. */
 int database_open(const char *path, sqlite3 **ret, struct error *err) MUST_USE;
+/* Opens it anew if it was opened for reading alone: the disk may be well again. Outside of a transaction; no statement may be left. */
+int database_make_writable(const char *path, sqlite3 **db, struct error *err) MUST_USE;
 
 /* From the connection's last failure: the code, the text with `what`. */
 int database_error(sqlite3 *db, const char *what, struct error *err);

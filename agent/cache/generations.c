@@ -147,8 +147,10 @@ static int write_candidate_state(struct cache *cache, const struct generation *c
 static int candidate_steps(struct cache *cache, const struct snapshot_builder *builder,
                            const struct generation *candidate, struct error *err)
 {
-	int r = database_run(cache->db, "BEGIN IMMEDIATE", err);
+	int r = database_make_writable(cache->path, &cache->db, err);
 
+	if (r == 0)
+		r = database_run(cache->db, "BEGIN IMMEDIATE", err);
 	if (r == 0 && cache->leftover)
 		r = state_drop_candidate(cache, err);
 	if (r == 0)

@@ -54,12 +54,14 @@ static int put_row(struct cache *cache, struct bytes sealed, struct error *err)
 
 static int store_steps(struct cache *cache, struct bytes sealed, struct error *err)
 {
-	int r = database_run(cache->db,
-	                     "BEGIN IMMEDIATE;"
-	                     "CREATE TABLE IF NOT EXISTS tickets (one INTEGER PRIMARY KEY CHECK (one = 1), sealed BLOB NOT NULL);"
-	                     "DELETE FROM tickets",
-	                     err);
+	int r = database_make_writable(cache->path, &cache->db, err);
 
+	if (r == 0)
+		r = database_run(cache->db,
+		                 "BEGIN IMMEDIATE;"
+		                 "CREATE TABLE IF NOT EXISTS tickets (one INTEGER PRIMARY KEY CHECK (one = 1), sealed BLOB NOT NULL);"
+		                 "DELETE FROM tickets",
+		                 err);
 	if (r == 0 && sealed.len > 0)
 		r = put_row(cache, sealed, err);
 	return r == 0 ? database_run(cache->db, "COMMIT", err) : r;

@@ -155,6 +155,8 @@ int file_lock_dir(const char *dir, int *ret_fd, struct error *err)
 		return error_set(err, E_INVALID, "data directory: the path is too long");
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC); /* on a disk that can't be written it locks just as well */
+	if (fd < 0)
 		return fail("data directory", dir, err);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? error_set(err, E_BUSY, "data directory %s is in use by another process", dir)
