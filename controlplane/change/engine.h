@@ -54,7 +54,8 @@ struct job {
 	/* What run did. */
 	bool changed; /* a revision was made */
 	bool agents_changed;
-	bool erases, erased; /* keys in history; and they are out of the store's files */
+	bool erases;    /* keys in history */
+	int erase_code; /* why they are not out of the store's files; 0: they are */
 	struct store_revision revision;
 	char **selectors; /* owned, as are the strings; touched, or of a no-op what its caller may wait for */
 	size_t selectors_len;
@@ -101,7 +102,7 @@ struct upkeep {
 /* erase.c. All of it is guarded by the engine's mutex. */
 struct erasure {
 	struct job_list waiting, answered;
-	uint64_t due, until; /* uv_hrtime of the next try, and when those who wait have waited long enough */
+	uint64_t begun, due; /* uv_hrtime: since when somebody waits, and of the next try */
 	bool hurried;        /* nobody waits for long any more */
 };
 

@@ -224,15 +224,22 @@ static void free_finished(struct request_job *job)
 		change_request_free(&job->request);
 }
 
+static int tell_unerased(int code, struct error *err)
+{
+	if (code == E_BUSY)
+		return error_set(err, E_UNAVAILABLE,
+		                 "the keys are erased, but the store's log still holds them, since somebody reads the store as it "
+		                 "was before (a backup?): ask again");
+	return error_set(err, code, "the keys are erased, but the store's log, which still holds them, can't be emptied: ask again");
+}
+
 static void on_finish(struct job *base)
 {
 	struct request_job *job = container_of(base, struct request_job, job);
 
 	release_dry_run(job);
-	if (base->erases && !base->erased)
-		job->result.code = error_set(&job->result.error, E_UNAVAILABLE,
-		                             "the keys are erased, but the store's log still holds them, since somebody reads the store as it "
-		                             "was before (a backup?): ask again");
+	if (base->erases && base->erase_code != 0)
+		job->result.code = tell_unerased(base->erase_code, &job->result.error);
 	job->result.selectors = (const char **)(void *)base->selectors;
 	job->result.selectors_len = base->selectors_len;
 	job->result.states = &job->states;

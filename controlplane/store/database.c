@@ -14,7 +14,7 @@
 int database_error(struct database *database, const char *what, struct error *err)
 {
 	sqlite3 *handle = database->handle;
-	int system = handle != NULL ? sqlite3_system_errno(handle) : 0;
+	int system = errno; /* of the call that failed; sqlite3_system_errno() tells an older one after a COMMIT */
 	int code;
 
 	switch ((handle != NULL ? sqlite3_errcode(handle) : SQLITE_NOMEM) & 0xff) {
@@ -24,7 +24,9 @@ int database_error(struct database *database, const char *what, struct error *er
 	case SQLITE_FULL:
 		code = E_NOSPACE;
 		break;
-	case SQLITE_CORRUPT:
+	case SQLITE_CORRUPT: /* SQLite also says so when a read fails with EIO */
+		code = system == EIO ? E_IO : E_CORRUPT;
+		break;
 	case SQLITE_NOTADB:
 		code = E_CORRUPT;
 		break;
