@@ -52,7 +52,8 @@ struct channel {
 	bool is_writing;
 	uv_shutdown_t shutdown;
 	struct payload_queue queue;
-	bool was_full; /* on_writable is owed */
+	bool is_corked; /* what is sent stays in the queue for a moment */
+	bool was_full;  /* on_writable is owed */
 	char address[64];
 	char alpn[32];
 };
@@ -227,6 +228,8 @@ void channel_close(struct channel *channel, bool flush, const struct error *why)
 		return;
 	}
 	channel_blame(channel, why);
+	if (channel->is_corked)
+		channel_uncork(channel);
 	if (channel->state == OPEN && !channel->is_writing) {
 		/* Best effort: tells an end from a cut, costs no wait. */
 		tls_stream_shutdown(&channel->stream);
@@ -299,6 +302,7 @@ static void channel_read_plain(struct channel *channel)
 	size_t len;
 	int r;
 
+	channel_cork(channel); /* the pump at the end takes the answers to all messages that came */
 	do {
 		r = tls_stream_read(&channel->stream, plain, sizeof(plain), &len, &err);
 		if (r == 0 && len > 0) {
@@ -306,6 +310,7 @@ static void channel_read_plain(struct channel *channel)
 			secret_wipe(plain, len);
 		}
 	} while (r == 0 && len > 0 && channel->state == OPEN);
+	channel->is_corked = false;
 	if (channel->state != OPEN)
 		return;
 	if (r == E_CLOSED && !frame_reader_is_between(&channel->reader))
@@ -470,8 +475,20 @@ int channel_send_payload(struct channel *channel, struct channel_payload *payloa
 		return r;
 	if (channel->queue.bytes > CHANNEL_QUEUE_HIGH)
 		channel->was_full = true;
-	channel_pump(channel);
+	if (!channel->is_corked)
+		channel_pump(channel);
 	return 0;
+}
+
+void channel_cork(struct channel *channel)
+{
+	channel->is_corked = true;
+}
+
+void channel_uncork(struct channel *channel)
+{
+	channel->is_corked = false;
+	channel_pump(channel);
 }
 
 int channel_send(struct channel *channel, Tlsplane__MessageType type, const ProtobufCMessage *message,

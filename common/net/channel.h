@@ -51,7 +51,7 @@ struct channel_tls_config {
 	X509 *ca;                  /* the only trust anchor; NULL in a client that pins by ca_sha256 */
 	const uint8_t *ca_sha256;  /* 32 bytes: trust exactly the certificate in the peer's chain with this hash; excludes ca */
 	const char *const *alpn;   /* server: accepted, client: offered; NULL-terminated. _ENROLL asks for no certificate */
-	bool allow_expired_client; /* server: an expired but otherwise good client certificate passes; ask channel_peer_is_expired */
+	bool allow_expired_client; /* server: one out of its time but otherwise good passes; ask channel_peer_is_expired */
 };
 
 int channel_tls_new(const struct channel_tls_config *config, struct channel_tls **ret, struct error *err) MUST_USE;
@@ -81,10 +81,14 @@ DEFINE_CLEANUP(struct channel_payload, channel_payload_unref);
 size_t channel_payload_len(const struct channel_payload *payload);
 int channel_send_payload(struct channel *channel, struct channel_payload *payload, struct error *err) MUST_USE;
 
+/* What is sent between them leaves in one write, at the end. Answers within on_message do so by themselves. */
+void channel_cork(struct channel *channel);
+void channel_uncork(struct channel *channel);
+
 /* All these may be asked until on_close returns. */
 bool channel_is_writable(const struct channel *channel);
 X509 *channel_peer(const struct channel *channel); /* borrowed; NULL: none shown */
-bool channel_peer_is_expired(const struct channel *channel);
+bool channel_peer_is_expired(const struct channel *channel); /* or not yet valid */
 const char *channel_alpn(const struct channel *channel);    /* "" before on_open */
 const char *channel_address(const struct channel *channel); /* "127.0.0.1:1234" of the peer, for logs */
 STACK_OF(X509) *channel_peer_chain(const struct channel *channel); /* verified: leaf first, CA last; borrowed; may be NULL */

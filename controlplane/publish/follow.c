@@ -75,12 +75,14 @@ static void stream(struct session *session)
 
 void session_step(struct session *session)
 {
+	channel_cork(session->channel); /* a change is three messages to each of very many */
 	if (session->owes_tickets)
 		session_send_tickets(session);
 	if (session->state == SESSION_IDLE && !holding_is_current(&session->holding))
 		begin(session);
 	if (session->state == SESSION_SENDING)
 		stream(session);
+	channel_uncork(session->channel);
 }
 
 void session_retry(struct session *session)

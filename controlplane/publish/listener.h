@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define LISTENER_HANDSHAKES_MAX 256
+#define LISTENER_HANDSHAKES_MAX 128 /* at a round trip of 100 ms, 1,280 a second */
 #define LISTENER_HANDSHAKE_MS 10000
 #define LISTENER_STALL_MS 1000 /* with all places taken, a handshake older than this makes room */
 #define LISTENER_ENROLMENTS_PER_SECOND 50

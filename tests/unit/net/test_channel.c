@@ -274,6 +274,52 @@ START_TEST(queue_marks)
 }
 END_TEST
 
+/* A payload that is not encrypted yet has two references: ours and the queue's. */
+static void send_corked(struct end *end)
+{
+	struct error err = ERROR_NULL;
+
+	channel_cork(end->channel);
+	ck_assert_int_eq(channel_send_payload(end->channel, shared, &err), 0);
+	ck_assert_int_eq(channel_send_payload(end->channel, shared, &err), 0);
+	ck_assert_uint_eq(shared->refs, 3);
+	channel_uncork(end->channel);
+	ck_assert_uint_eq(shared->refs, 1);
+	ck_assert_int_eq(channel_send_payload(end->channel, shared, &err), 0);
+	ck_assert_uint_eq(shared->refs, 1);
+}
+
+/* What an answer is made of goes out together; a close, even a sudden one, does not forget it. */
+static void answer_and_close(struct end *end, Tlsplane__MessageType type, const ProtobufCMessage *message)
+{
+	struct error err = ERROR_NULL;
+
+	ck_assert_int_eq(channel_send_payload(end->channel, shared, &err), 0);
+	ck_assert_uint_gt(shared->refs, 1);
+	if (end->messages == 3)
+		channel_close(end->channel, false, NULL);
+}
+
+START_TEST(corked)
+{
+	struct end server = {.on_open = send_corked}, client = {.on_message = answer_and_close};
+	Tlsplane__Renew renew = TLSPLANE__RENEW__INIT;
+	struct error err = ERROR_NULL;
+
+	pki_make(&pki);
+	renew.csr.len = 100;
+	renew.csr.data = calloc(1, renew.csr.len);
+	ck_assert_int_eq(channel_payload_new(TLSPLANE__MESSAGE_TYPE__MESSAGE_RENEW, &renew.base, &shared, &err), 0);
+	free(renew.csr.data);
+	start_both(&server, &client);
+	run_out(&server, &client);
+	ck_assert_int_eq(client.messages, 3);
+	ck_assert_int_eq(server.messages, 3);
+	ck_assert_ptr_null(channel_payload_unref(shared));
+	pki_free(&pki);
+}
+END_TEST
+
 static void fill_and_flush(struct end *end)
 {
 	fill(end);
@@ -531,6 +577,6 @@ START_TEST(no_memory_at_start)
 END_TEST
 
 UNIT_MAIN("net/channel", every_size_there_and_back, too_large_to_send, close_inside_on_message, close_inside_on_open,
-          the_owner_says_why, last_words_arrive, queue_marks, flush_is_bounded, bad_frames, garbage_instead_of_tls,
+          the_owner_says_why, last_words_arrive, queue_marks, corked, flush_is_bounded, bad_frames, garbage_instead_of_tls,
           silence_ends_at_the_deadline, a_cut_is_told_from_an_end, bad_descriptor, close_at_every_turn, no_memory,
           no_memory_at_start)

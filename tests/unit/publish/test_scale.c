@@ -78,6 +78,28 @@ START_TEST(test_silent_crowd)
 }
 END_TEST
 
+/* Who gave up while it waited gets neither a place nor a handshake. */
+START_TEST(test_gone_crowd)
+{
+	int fds[LISTENER_HANDSHAKES_MAX];
+	struct peer *peer = peer_new("{}");
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = dial();
+	UNTIL(plane.publisher->listener.handshakes == LISTENER_HANDSHAKES_MAX);
+	for (size_t i = 0; i < 50; i++)
+		close(dial());
+	close(fds[0]);
+	UNTIL(plane.publisher->counters.connections_refused == 50);
+	for (size_t i = 1; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	peer_follow(peer);
+	ck_assert_uint_eq(peer->welcomes, 1);
+	ck_assert_uint_eq(plane.publisher->counters.connections_refused, 50);
+	peer_free(peer);
+}
+END_TEST
+
 START_TEST(test_port_taken)
 {
 	struct publisher_config config = {.loop = &plane.loop,
@@ -99,5 +121,6 @@ END_TEST
 
 int main(void)
 {
-	return plane_main("scale", (const TTest *const[]){test_encode_once, test_admission, test_silent_crowd, test_port_taken, NULL});
+	return plane_main("scale", (const TTest *const[]){test_encode_once, test_admission, test_silent_crowd, test_gone_crowd,
+	                                                  test_port_taken, NULL});
 }
