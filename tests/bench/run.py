@@ -1,36 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmarks: real binaries, peers from Debian's packages in the same run, ratios of CPU time. Prints tables; judges nothing.
 
-    run.sh [--quick] [cpu] [served] [scale] [api] [lists]
+    run.sh [--quick] [--objects=N] [cpu] [served] [scale] [api] [lists] [fleet]
 
 cpu     microseconds of server CPU per connection (full TLS 1.3 handshake, one small request relayed, close; no tickets), P-256 and
         RSA-2048: the agent, nginx stream, HAProxy, hitch, and the floor: OpenSSL alone over memory BIOs + a bare relay without TLS
-served  from the PUT sent to the new leaf served by an agent, at 10 and at 100,000 stored objects
-scale   100,000 P-256 objects: seconds to load by apply, the agent's memory, its start from the cache to the first served handshake
+served  from the PUT sent to the new leaf served by an agent, at 10, 100,000 and N stored objects (1,000,000 unless said)
+scale   N P-256 objects: seconds to load by apply, the agent's memory, from its exec to the first served handshake (from its cache, from the
+        control plane), one change and 10,000 at once, and the latency of handshakes meanwhile
 api     durable PUTs per second with 1 and with 16 clients, one apply of 100,000 objects (seconds, peak memory of the control plane), and
         the longest time that its loop did one thing after another without looking up
 lists   GET of one object and of lists, filtered and sorted, beside 1,000 and beside 1,000,000 stored objects
+fleet   10,000 simulated agents on one control plane: memory of each, one change to the last acknowledgement, the storm after a restart
 --quick small numbers, to see that everything runs (the test run does that)
 """
-import json
 import pathlib
 import shutil
 import statistics
 import sys
 import tempfile
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from lib import handshake, load_objects, openssl_cert, pin, run_json, spread, ssl_object, table, tool  # noqa: E402
+from lib import openssl_cert, pin, run_json, spread, ssl_object, table, tool  # noqa: E402
 import api  # noqa: E402
+import fleet  # noqa: E402
 import lists  # noqa: E402
 import peers  # noqa: E402
+import scale  # noqa: E402
 from harness.world import World  # noqa: E402
 
 SERVER_CORE = 0
-PARTS = ("cpu", "served", "scale", "api", "lists")
+PARTS = ("cpu", "served", "scale", "api", "lists", "fleet")
 PLAIN_CLIENT_US = 75  # what a plain connection costs client and backend, measured
 
 
@@ -106,69 +108,9 @@ def bench_cpu(work, quick):
         table(f"Server CPU per connection, {algorithm}, TLS 1.3 full handshake, no tickets", ["server", "us (min-max)", "of the floor"], rows)
 
 
-# served, scale ---------------------------------------------------------------------------------------------------------
-
-def put_to_served(world, controlplane, port, rounds):
-    bodies, certs = [], []
-    for side in "ab":
-        cert, key = openssl_cert(world.tmp, f"side-{side}", "P-256", "live.example")
-        path = world.tmp / f"side-{side}.json"
-        path.write_text(json.dumps(ssl_object(cert, key, "live.example")))
-        bodies.append(path)
-        certs.append(cert)
-    return run_json([tool("put_to_served"), controlplane.admin_port, controlplane.dir / "admin.token", "/v1/ssls/live", port, "live.example",
-                     rounds, *bodies, *certs])
-
-
-def bench_scale(work, quick, want_served, want_scale):
-    big, rounds = (500, 20) if quick else (100_000, 500)
-    world = World(work / "world-scale")
-    world.tmp.mkdir()
-    try:
-        controlplane = world.controlplane()
-        backend = world.backend()
-        agent = world.agent(controlplane)
-        port = peers.free_port()
-        load_objects(world, controlplane, 10)
-        controlplane.api.apply(put=[
-            ("upstreams", "backend", {"nodes": {f"127.0.0.1:{backend.port}": 1}}),
-            ("listeners", "bench", {"bind": f"127.0.0.1:{port}", "upstream": "backend"}),
-        ], wait="acked", timeout=30).expect(200, 201)
-        served = []
-        if want_served:
-            served.append((10, put_to_served(world, controlplane, port, rounds)))
-        before = agent.daemon.rss_kib()
-        seconds = load_objects(world, controlplane, big)
-        agent.wait_applied(timeout=300)
-        loaded = agent.daemon.rss_kib()
-        if want_served:
-            served.append((big, put_to_served(world, controlplane, port, rounds)))
-            table("From PUT to served", ["objects stored", "served p50 ms", "p99", "max", "answered p50 ms", "p99", "failed handshakes"],
-                  [[f"{n:,}", *(r["served_ms"][q] for q in ("p50", "p99", "max")), *(r["answered_ms"][q] for q in ("p50", "p99")),
-                    r["failed_handshakes"]] for n, r in served])
-        if want_scale:
-            assert agent.daemon.terminate() == 0
-            start = time.monotonic()
-            agent.start(wait=False)
-            handshake(port, f"n{big - 1}.bench.example")
-            first = time.monotonic() - start
-            agent.wait_ready()
-            table(f"{big:,} P-256 objects", ["figure", "value"], [
-                ["load by apply, s (objects/s)", f"{seconds:.1f} ({big / seconds:.0f})"],
-                ["agent RSS before the load, MiB", f"{before / 1024:.1f}"],
-                ["agent RSS after the load, MiB", f"{loaded / 1024:.1f}"],
-                ["agent RSS after a start from its cache, MiB", f"{agent.daemon.rss_kib() / 1024:.1f}"],
-                ["exec to first served handshake from the cache, s", f"{first:.2f}"],
-                ["control plane RSS, MiB", f"{controlplane.daemon.rss_kib() / 1024:.1f}"],
-            ])
-    finally:
-        problems = world.close()
-    if problems:
-        raise RuntimeError(problems[0])
-
-
 def main(arguments):
     quick = "--quick" in arguments
+    objects = next((int(a.split("=")[1]) for a in arguments if a.startswith("--objects=")), 1_000_000)
     parts = [a for a in arguments if not a.startswith("--")] or PARTS
     unknown = set(parts) - set(PARTS)
     if unknown:
@@ -179,11 +121,13 @@ def main(arguments):
         if "cpu" in parts:
             bench_cpu(work, quick)
         if "served" in parts or "scale" in parts:
-            bench_scale(work, quick, "served" in parts, "scale" in parts)
+            scale.bench_scale(work, quick, "served" in parts, "scale" in parts, objects)
         if "api" in parts:
             api.bench_api(work, quick)
         if "lists" in parts:
             lists.bench_lists(work, quick)
+        if "fleet" in parts:
+            fleet.bench_fleet(work, quick)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
