@@ -196,8 +196,9 @@ static uint64_t age_of(uint64_t handshake_at, uint64_t now)
 	return now > handshake_at ? now - handshake_at : 0;
 }
 
-/* Under TLS 1.3 OpenSSL counts from the ticket, under 1.2 from the full handshake. A failure leaves a ticket without facts, which nobody
- * takes. */
+/* Under TLS 1.3 OpenSSL counts from the ticket, under 1.2 from the full handshake. A session that ends while its ticket is made gets a second
+ * nevertheless: OpenSSL cannot make one of none and ends the handshake; on_taken judges by the facts. A failure leaves a ticket without
+ * facts, which nobody takes. */
 static int on_issue(SSL *ssl, void *arg)
 {
 	struct seat *seat = seat_of(ssl);
@@ -211,7 +212,7 @@ static int on_issue(SSL *ssl, void *arg)
 	if (SSL_session_reused(ssl) == 1)
 		seat_take_facts(seat, ssl);
 	age = SSL_version(ssl) == TLS1_3_VERSION ? age_of(seat->handshake_at, now_s()) : 0;
-	SSL_SESSION_set_timeout(session, age < seat->lifetime_s ? (long)(seat->lifetime_s - age) : 0);
+	SSL_SESSION_set_timeout(session, age < seat->lifetime_s ? (long)(seat->lifetime_s - age) : 1);
 	facts = seat->facts != NULL ? *seat->facts : (struct facts){.handshake_at = seat->handshake_at};
 	if (SSL_SESSION_set1_ticket_appdata(session, encoded, facts_encode(&facts, encoded)) != 1)
 		SSL_SESSION_set1_ticket_appdata(session, NULL, 0);

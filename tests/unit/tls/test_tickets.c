@@ -12,7 +12,7 @@
 #define LIFETIME 10000
 
 /* Stands before the C library's, for OpenSSL too. */
-static time_t clock_offset;
+static time_t clock_offset, clock_per_look;
 
 __attribute__((visibility("default"))) time_t time(time_t *ret)
 {
@@ -20,6 +20,7 @@ __attribute__((visibility("default"))) time_t time(time_t *ret)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	now.tv_sec += clock_offset;
+	clock_offset += clock_per_look;
 	if (ret != NULL)
 		*ret = now.tv_sec;
 	return now.tv_sec;
@@ -188,6 +189,27 @@ START_TEST(test_shorter_lifetime)
 		policy.tickets.lifetime_s = 2000;
 		ck_assert(!resumes(session));
 		policy.tickets.lifetime_s = LIFETIME;
+		SSL_SESSION_free(session);
+	}
+	clock_offset = 0;
+	teardown();
+}
+END_TEST
+
+/* A slow handshake, or a clock that is set meanwhile: the handshake succeeds, the session is nobody's. */
+START_TEST(test_ended_while_it_was_made)
+{
+	setup();
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		SSL_SESSION *session;
+
+		clock_offset = 0;
+		clock_per_look = 5;
+		policy.tickets.lifetime_s = 5;
+		session = first_session(version);
+		clock_per_look = 0;
+		clock_offset += 5;
+		ck_assert(!resumes(session));
 		SSL_SESSION_free(session);
 	}
 	clock_offset = 0;
@@ -524,6 +546,6 @@ START_TEST(test_bad_keys)
 }
 END_TEST
 
-UNIT_MAIN("tls/tickets", test_count, test_renewals_end, test_shorter_lifetime, test_clocks, test_rotation, test_expired_key, test_selectors,
+UNIT_MAIN("tls/tickets", test_count, test_renewals_end, test_shorter_lifetime, test_ended_while_it_was_made, test_clocks, test_rotation, test_expired_key, test_selectors,
           test_tampered, test_fallen_from_grace, test_foreign_facts, test_long_chain_is_not_resumed, test_resumed_is_judged_again,
           test_bad_keys)
