@@ -30,7 +30,7 @@ struct certificate {
 	X509 *ca;
 	EVP_PKEY *ca_key;
 	struct shown own, object; /* object.len 0: never a good one */
-	int64_t renew_at;         /* own, unix seconds */
+	int64_t issued_at;        /* own, unix seconds */
 	bool looked;
 	uint64_t version; /* of the object when looked at; 0: it was not there */
 };
@@ -62,16 +62,17 @@ static int issue(struct certificate *certificate, struct error *err)
 	shown_deinit(&certificate->own);
 	certificate->own = made;
 	made = (struct shown){.len = 0};
-	certificate->renew_at = now + LIFE_SECONDS / 2;
+	certificate->issued_at = now;
 	return 0;
 }
 
-/* Every handshake tries again: it takes a quarter of a millisecond, and the front tells refusals once a second. */
+/* At half of its life, and when the clock was set back before it. Every handshake tries again: it takes a quarter of a millisecond, and the front tells refusals once a second. */
 static void renew(struct certificate *certificate)
 {
+	const int64_t now = (int64_t)time(NULL);
 	struct error err = ERROR_NULL;
 
-	if (time(NULL) < certificate->renew_at)
+	if (now >= certificate->issued_at - AUTHORITY_BACKDATE && now < certificate->issued_at + LIFE_SECONDS / 2)
 		return;
 	if (issue(certificate, &err) < 0)
 		log_event(LOG_ERROR, "admin certificate not renewed", LOG_ERR(&err));

@@ -56,7 +56,8 @@ struct standing {
 };
 
 /* A key that this record does not know is good when its certificate, which our CA signed for this agent, outlives all that it knows:
- * a renewal that a restored, older store has forgotten. A key that was replaced ends earlier. */
+ * a renewal that a restored, older store has forgotten. A key that was replaced ends earlier, unless it is of a time when our clock was ahead;
+ * such a one is not good before its time. */
 static int read_keys(const Tlsplane__Agent *body, const struct session *session, struct standing *ret, struct error *err)
 {
 	CLEANUP(cert_info_deinit) struct cert_info peer = {0};
@@ -78,7 +79,7 @@ static int read_keys(const Tlsplane__Agent *body, const struct session *session,
 	r = cert_info_read(channel_peer(session->channel), &peer, err);
 	if (r < 0)
 		return r;
-	if (peer.not_after <= newest)
+	if (peer.not_after <= newest || peer.not_before > (int64_t)publisher_unix_time())
 		return error_set(err, E_FORBIDDEN, "this key is not one of the agent's");
 	ret->not_after = peer.not_after;
 	ret->is_forgotten = true;
@@ -159,7 +160,7 @@ static void accept_agent(struct session *session, const char *id, struct standin
 	}
 	agent_ref(session->agent);
 	if (channel_peer_is_expired(session->channel)) {
-		log_event(LOG_WARNING, "agent's certificate has expired", LOG_STR("agent", id));
+		log_event(LOG_WARNING, "agent's certificate has expired, or is not yet valid", LOG_STR("agent", id));
 		session_enter(session, SESSION_EXPIRED);
 		return;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control plane's own certificate on the channel: a fresh key at each start and at half of each certificate's life,
- * so that no key is ever written down. Connections keep the certificate that they were opened with. */
+ * so that no key is ever written down. Connections keep the certificate that they were opened with. What counts is the clock on the wall,
+ * which agents judge it by: when that is set, however far and to whichever side, the next connection gets a certificate of today. */
 #include "base/log.h"
 #include "crypto/authority.h"
 #include "crypto/key.h"
@@ -11,20 +12,20 @@
 #include <stdlib.h>
 
 #define LIFE_SECONDS (90 * 86400)
-#define REISSUE_MS ((uint64_t)LIFE_SECONDS / 2 * 1000)
-#define RETRY_MS ((uint64_t)3600 * 1000)
+#define RETRY_MS 10000 /* after a failure */
 
 static int issue(struct publisher *publisher, struct error *err)
 {
 	static const char *const alpn[] = {CHANNEL_ALPN, CHANNEL_ALPN_ENROLL, NULL};
 	CLEANUP(EVP_PKEY_free) EVP_PKEY *key = NULL;
 	CLEANUP(X509_free) X509 *certificate = NULL;
+	const int64_t now = (int64_t)publisher_unix_time();
 	struct channel_tls *tls;
 	int rc = key_generate(&key, err);
 
 	if (rc == 0)
-		rc = authority_issue(publisher->ca, publisher->ca_key, AUTHORITY_CONTROLPLANE, NULL, key,
-		                     (int64_t)publisher_unix_time(), LIFE_SECONDS, &certificate, err);
+		rc = authority_issue(publisher->ca, publisher->ca_key, AUTHORITY_CONTROLPLANE, NULL, key, now, LIFE_SECONDS,
+		                     &certificate, err);
 	if (rc == 0)
 		rc = channel_tls_new(&(struct channel_tls_config){.server = true,
 		                                                  .certificate = certificate,
@@ -37,18 +38,25 @@ static int issue(struct publisher *publisher, struct error *err)
 		return error_prefix(err, rc, "control plane certificate");
 	channel_tls_unref(publisher->tls);
 	publisher->tls = tls;
+	publisher->issued_at = now;
 	return 0;
 }
 
-static void on_reissue(uv_timer_t *timer)
+void identity_renew_if_due(struct publisher *publisher)
 {
-	struct publisher *publisher = timer->data;
+	const int64_t now = (int64_t)publisher_unix_time();
 	struct error err = ERROR_NULL;
-	int rc = issue(publisher, &err);
 
-	if (rc < 0)
+	if (now >= publisher->issued_at - AUTHORITY_BACKDATE && now < publisher->issued_at + LIFE_SECONDS / 2)
+		return;
+	if (uv_now(publisher->loop) < publisher->reissue_at)
+		return;
+	if (issue(publisher, &err) < 0) {
 		log_event(LOG_ERROR, "control plane certificate not renewed", LOG_ERR(&err));
-	(void)uv_timer_start(timer, on_reissue, rc < 0 ? RETRY_MS : REISSUE_MS, 0); /* fails only on a closing handle */
+		publisher->reissue_at = uv_now(publisher->loop) + RETRY_MS;
+		return;
+	}
+	log_event(LOG_INFO, "control plane certificate renewed");
 }
 
 int identity_load(struct publisher *publisher, struct error *err)
@@ -65,10 +73,7 @@ int identity_load(struct publisher *publisher, struct error *err)
 	publisher->ca_der = (uint8_t *)buf_take(&der, &publisher->ca_der_len);
 	if (publisher->ca_der == NULL)
 		return error_nomem(err);
-	rc = issue(publisher, err);
-	if (rc == 0)
-		(void)uv_timer_start(&publisher->reissue, on_reissue, REISSUE_MS, 0);
-	return rc;
+	return issue(publisher, err);
 }
 
 void identity_unload(struct publisher *publisher)

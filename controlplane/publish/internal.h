@@ -27,7 +27,8 @@ struct publisher {
 	size_t ca_der_len;
 	char trust_domain[256];
 	struct channel_tls *tls;
-	uv_timer_t reissue;
+	int64_t issued_at;   /* unix seconds */
+	uint64_t reissue_at; /* by the loop's clock: not tried before */
 
 	struct listener listener;
 	struct selector_table selectors;
@@ -65,4 +66,5 @@ void publisher_make_ready(struct publisher *publisher, struct session *session);
 
 /* identity.c */
 int identity_load(struct publisher *publisher, struct error *err) MUST_USE; /* CA and first certificate */
+void identity_renew_if_due(struct publisher *publisher); /* before each use of publisher->tls */
 void identity_unload(struct publisher *publisher);

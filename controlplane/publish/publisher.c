@@ -285,11 +285,9 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void start_handles(struct publisher *publisher)
 {
-	uv_handle_t *const handles[] = {(uv_handle_t *)&publisher->tick, (uv_handle_t *)&publisher->reissue,
-	                                (uv_handle_t *)&publisher->pump};
+	uv_handle_t *const handles[] = {(uv_handle_t *)&publisher->tick, (uv_handle_t *)&publisher->pump};
 
 	(void)uv_timer_init(publisher->loop, &publisher->tick); /* none of these can fail */
-	(void)uv_timer_init(publisher->loop, &publisher->reissue);
 	(void)uv_idle_init(publisher->loop, &publisher->pump);
 	for (size_t i = 0; i < ARRAY_LEN(handles); i++) {
 		handles[i]->data = publisher;
@@ -369,7 +367,6 @@ void publisher_close(struct publisher *publisher, void (*on_closed)(void *owner)
 	while (publisher->agents.dirty != NULL)
 		save_agent(publisher, take_dirty(&publisher->agents), 0);
 	uv_close((uv_handle_t *)&publisher->tick, on_handle_closed);
-	uv_close((uv_handle_t *)&publisher->reissue, on_handle_closed);
 	uv_close((uv_handle_t *)&publisher->pump, on_handle_closed);
 }
 

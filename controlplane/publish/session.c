@@ -192,7 +192,7 @@ static void on_message(struct channel *channel, Tlsplane__MessageType type, Prot
 	if (rule != NULL && (rule->states & 1u << session->state) != 0)
 		rule->handle(session, message);
 	else if (session->state == SESSION_EXPIRED)
-		session_refuse(session, TLSPLANE__REFUSED_CODE__REFUSED_EXPIRED, 0, "certificate expired: only Renew is legal");
+		session_refuse(session, TLSPLANE__REFUSED_CODE__REFUSED_EXPIRED, 0, "certificate expired or not yet valid: only Renew is legal");
 	else
 		session_refuse(session, TLSPLANE__REFUSED_CODE__REFUSED_PROTOCOL, 0, "message type %d is not legal here",
 		               (int)type);
@@ -271,6 +271,7 @@ int session_start(struct publisher *publisher, int fd, struct error *err)
 	session->state = SESSION_OPENING;
 	session->in_handshake = true;
 	session->opened_at = uv_now(publisher->loop);
+	identity_renew_if_due(publisher);
 	rc = channel_start(publisher->loop, fd, publisher->tls, LISTENER_HANDSHAKE_MS, &events, session, &session->channel,
 	                   err);
 	if (rc < 0) {

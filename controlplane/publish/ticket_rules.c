@@ -56,7 +56,9 @@ struct ticket_step ticket_rules_next(const struct store_ticket_key *keys, size_t
 	uint64_t due;
 
 	for (size_t i = 0; i < len; i++) {
-		if (keys[i].lost || keys[i].decrypt_until <= now)
+		bool is_unborn = i < current && current < len && keys[i].made > now + period; /* set back: its end is out of reach */
+
+		if (keys[i].lost || keys[i].decrypt_until <= now || is_unborn)
 			return (struct ticket_step){.act = TICKET_DROP, .key = i};
 	}
 	if (len > TICKET_KEYS_MAX)

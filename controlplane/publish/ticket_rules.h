@@ -7,7 +7,8 @@
  *     CURRENT --the next is promoted--> DECRYPTS ONLY --decrypt_until--> dropped
  *     lost, or the oldest of too many: dropped at once; a current one that is lost is followed by a fresh one at once
  *
- * Times are unix seconds of the control plane's clock. When that is set back by more than a period, a new key is due at once. */
+ * Times are unix seconds of the control plane's clock. When that is set back by more than a period, a new key is due at once,
+ * and the keys of the time that was are dropped once it encrypts: agents take no ticket of theirs. */
 #pragma once
 
 #include "store/store_tickets.h"

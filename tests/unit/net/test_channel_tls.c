@@ -150,24 +150,41 @@ static X509 *client_cert(X509 *ca, EVP_PKEY *ca_key, const char *usage, int64_t 
 	return certs_make(&spec);
 }
 
-/* Letting the expired pass lets nothing else pass. */
+/* Of a control plane whose clock was ahead when it signed it. */
+START_TEST(client_of_the_future)
+{
+	struct end server = {0}, client = {0};
+	int64_t now = time(NULL);
+	X509 *agent;
+
+	pki_make(&pki);
+	agent = client_cert(pki.ca, pki.ca_key, "extendedKeyUsage=clientAuth", now + 1000, now + 2000);
+	check_client_refused(good_server(), tls_client(NULL, agent, pki.key, pki.ca, NULL), "not yet valid", "alert");
+	ends_run(&server, tls_server(pki.controlplane, pki.key, pki.ca, true), &client,
+	         tls_client(NULL, agent, pki.key, pki.ca, NULL));
+	ck_assert_int_eq(server.opened, 1);
+	ck_assert(server.peer_is_expired);
+	X509_free(agent);
+	pki_free(&pki);
+}
+END_TEST
+
+/* Letting these pass lets nothing else pass. */
 START_TEST(expired_is_all_that_is_overlooked)
 {
 	int64_t now = time(NULL);
 	struct {
 		X509 *cert;
 		const char *words;
-	} cases[4];
+	} cases[3];
 
 	pki_make(&pki);
 	cases[0].cert = client_cert(pki.other_ca, pki.other_ca_key, "extendedKeyUsage=clientAuth", now - 99, now - 9);
 	cases[0].words = "certificate";
-	cases[1].cert = client_cert(pki.ca, pki.ca_key, "extendedKeyUsage=clientAuth", now + 1000, now + 2000);
-	cases[1].words = "not yet valid";
-	cases[2].cert = client_cert(pki.ca, pki.ca_key, "extendedKeyUsage=serverAuth", now - 99, now - 9);
-	cases[2].words = "certificate purpose";
-	cases[3].cert = client_cert(pki.ca, pki.ca_key, "keyUsage=digitalSignature", now - 99, now - 9);
-	cases[3].words = "extended key usage";
+	cases[1].cert = client_cert(pki.ca, pki.ca_key, "extendedKeyUsage=serverAuth", now - 99, now - 9);
+	cases[1].words = "certificate purpose";
+	cases[2].cert = client_cert(pki.ca, pki.ca_key, "keyUsage=digitalSignature", now - 99, now - 9);
+	cases[2].words = "extended key usage";
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		check_client_refused(tls_server(pki.controlplane, pki.key, pki.ca, true),
 		                     tls_client(NULL, cases[i].cert, pki.key, pki.ca, NULL), cases[i].words, "alert");
@@ -345,6 +362,6 @@ START_TEST(bad_configurations)
 }
 END_TEST
 
-UNIT_MAIN("net/channel_tls", both_good, wrong_ca, no_certificate, enrolment_asks_for_none, expired_client,
+UNIT_MAIN("net/channel_tls", both_good, wrong_ca, no_certificate, enrolment_asks_for_none, expired_client, client_of_the_future,
           expired_is_all_that_is_overlooked, expired_ca_is_not_overlooked, roles_do_not_swap, intermediates_are_refused,
           pins, protocols, no_protocol_and_old_versions, no_tickets, bad_configurations)

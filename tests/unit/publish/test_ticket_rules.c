@@ -50,6 +50,9 @@ static const struct row rows[] = {
 	{"the clock was set back by more than a period", {{0, 5000, false}}, 1, 0, true, TICKET_MAKE, 0, false},
 	{"set back, the next is there", {{0, 5000, false}, {0, 0, false}}, 2, 0, true, TICKET_PROMOTE, 1, false},
 	{"set back, the next was made in what is the future now", {{0, 5000, false}, {4750, 0, false}}, 2, 600, false, TICKET_PROMOTE, 1, true},
+	{"set back, those of the future go once another encrypts", {{0, 5000, false}, {0, 1, false}}, 2, 2, true, TICKET_WAIT, 0, false},
+	{"those that were made in it", {{5000, 5001, false}, {0, 1, false}}, 2, 2, true, TICKET_DROP, 0, false},
+	{"one that is little ahead stays", {{900, 901, false}, {0, 1, false}}, 2, 2, true, TICKET_WAIT, 0, false},
 };
 
 static struct store_ticket_key expand(const struct short_key *brief)
