@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the admin API is reached: plain HTTP on loopback, HTTPS with the internal CA's or an object's certificate, a Unix socket; with real curl."""
+import datetime
 import os
 import socket
 import ssl
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 from cryptography import x509
 
+from harness.clock import Clock
 from harness.net import eventually, free_port, receive_all
 from harness.world import future
 
@@ -100,6 +102,16 @@ class TestInternalCa:
         start("--admin-tls", again=plane, env=future(60))
         later = leaf(plane.admin_port)
         assert later.not_valid_before > first.not_valid_before
+
+
+    def test_follows_the_clock(self, start, tmp_path):
+        """Which is set by more than a year while it runs, to either side and back."""
+        clock = Clock(tmp_path / "clock")
+        plane = start("--admin-tls", env=clock.env)
+        for days in (400, 0, -400, 0):
+            clock.set(days)
+            shown, there = leaf(plane.admin_port), datetime.datetime.utcnow() + datetime.timedelta(days=days)
+            assert shown.not_valid_before <= there <= shown.not_valid_after, days
 
 
 class TestSslObject:
