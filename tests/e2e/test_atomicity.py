@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An update is taken whole or not at all: under load, when the world refuses parts of it, when the disk is full, when the agent dies."""
+"""An update is taken whole or not at all (under load: test_hammer.py): when the world refuses parts of it, when the disk is full, when the agent dies."""
 import errno
 import os
 import signal
@@ -12,49 +12,7 @@ import pytest
 from harness import tls
 from harness.api import parse_revision
 from harness.net import eventually, free_port, is_listening
-from harness.world import Agent, Hammer, serve
-
-SITES = ("one.test", "two.test", "three.test")
-
-
-def generation(ca, number):
-    """Three certificates whose subject says which generation they are of."""
-    return {site: ca.issue(site, common_name=f"generation-{number}") for site in SITES}
-
-
-def put_generation(api, pairs, **query):
-    return api.apply(put=[("ssls", site.split(".")[0], pair.ssl(site)) for site, pair in pairs.items()], **query)
-
-
-def test_three_objects_are_seen_whole_or_not_at_all(controlplane, agent, backend, ca):
-    """Clients shake hands with all three sites while 200 revisions change all three. Per client and round, generations are monotonic
-    along the order in which the handshakes were made: a site seen new means that every site seen later is at least as new."""
-    port = serve(controlplane, backend)
-    order = {}
-    first = generation(ca, 0)
-    order.update({pair.sha256: 0 for pair in first.values()})
-    put_generation(controlplane.api, first, wait="acked", timeout=30).expect(200, 201)
-    newest = {}
-
-    def visit(index):
-        for site in SITES:
-            body, seen = tls.fetch(port, site)
-            assert body == "backend"
-            number = order[seen]
-            assert number >= newest.get(index, 0), f"{site} went back from generation {newest[index]} to {number}"
-            newest[index] = number
-
-    with Hammer(visit, threads=3) as hammer:
-        number = 0
-        while number < 200 or (sum(hammer.rounds) <= 20 and number < 2000):  # more when the machine gives the clients little
-            number += 1
-            pairs = generation(ca, number)
-            order.update({pair.sha256: number for pair in pairs.values()})
-            put_generation(controlplane.api, pairs).expect(200)
-        agent.wait_applied(timeout=60)
-    assert not hammer.failures, hammer.failures[:5]
-    assert sum(hammer.rounds) > 20
-    assert {tls.leaf(port, site) for site in SITES} == {pair.sha256 for pair in pairs.values()}
+from harness.world import Agent, serve
 
 
 class TestDegraded:
