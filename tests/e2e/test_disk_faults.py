@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness.disk import CALLS, CHANGES, FAIL, SHORT, Disk
-from harness.history import History
+from harness.history import History, judge_cache
 from harness.net import eventually
 from harness.soak import figure, scaled
 from harness.world import Agent, serve
@@ -156,6 +156,8 @@ def test_agent(world, controlplane, backend, ca, calls, stays):
                 state = eventually(lambda: told(agent, head), "it has applied it, or says why not")
                 struck = disk.struck
                 assert struck or state != "nacked"
+                cached = judge_cache(agent.dir)
+                assert cached == head if state == "applied" else cached < head or state == "not durable", (kind, at, state, cached)
                 nacks += state == "nacked"
                 assert sites.seen(port) in (sites.newest, sites.newest - 1)
                 disk.disarm()

@@ -116,7 +116,7 @@ WRITES = {
 @pytest.mark.parametrize("what", scaled(["apply", "purge"], list(WRITES)))
 def test_control_plane_killed_at_each_call(world, controlplane, ca, bodies, what):
     """Before each call that changes a file: the write is wholly there or not at all; when it was answered it is."""
-    history, api, stride = History(), controlplane.api, scaled(3, 1)
+    history, api, stride = History(), controlplane.api, scaled(6, 1)
     prepared = scaled(40, 120)
     for i in range(0, prepared, 40):
         api.apply(put=[("upstreams", f"gone{n}", {"nodes": {"127.0.0.1:9": 1}}) for n in range(i, i + 40)]
@@ -146,7 +146,7 @@ def test_control_plane_killed_at_each_call(world, controlplane, ca, bodies, what
             break
         steps += 1
         assert steps < prepared
-    assert steps > 5, "it was not killed within the write"
+    assert steps > 3, "it was not killed within the write"
     controlplane.start().api.get("/v1/ssls/trio0-0").expect(200)
     figure(f"control plane killed at each call of {what}", points=steps, lost=0)
 

@@ -55,10 +55,10 @@ def recorded(world, bodies, writes, lies=None):
 
 def test_control_plane(world, bodies):
     """Judged without our program at each moment; every so often it is started on what is left."""
-    controlplane, history, machine, changes = recorded(world, bodies, scaled(80, 600))
+    controlplane, history, machine, changes = recorded(world, bodies, scaled(80, 300))
     there, kept = controlplane.dir, world.tmp / "cut"
-    starts_every, cuts, starts, told = scaled(80, 20), 0, 0, 0
-    for index, number in replay(machine, changes, scaled(50, 5)):
+    starts_every, cuts, starts, told = scaled(80, 40), 0, 0, 0
+    for index, number in replay(machine, changes, scaled(50, 20)):
         if not machine.answered and number % scaled(8, 1):
             continue
         machine.cut(kept, FATES[cuts % len(FATES)], seed=index)

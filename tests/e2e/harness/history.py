@@ -5,8 +5,10 @@ import hashlib
 import http.client
 import itertools
 import random
+import shutil
 import sqlite3
 import struct
+import tempfile
 import threading
 from contextlib import closing
 
@@ -157,3 +159,17 @@ def judge(folder):
         assert not audited, f"audited, but not done: {audited}"
         descs = dict(database.execute("SELECT id, descr FROM object WHERE to_rev IS NULL AND kind < 64"))
         return Found(last, requests, descs)
+
+
+def judge_cache(folder):
+    """The same of an agent's cache; (epoch, revision) of what a start would serve."""
+    with tempfile.TemporaryDirectory() as copy:
+        for name in ("cache.db", "cache.db-wal"):
+            if (folder / name).exists():
+                shutil.copy(folder / name, copy)
+        with closing(sqlite3.connect(f"{copy}/cache.db")) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            number, epoch, revision = database.execute("SELECT current, current_epoch, current_revision FROM state").fetchone()
+            since, until = database.execute("SELECT max(since), max(until) FROM objects").fetchone()
+            assert max(since or 0, until or 0) <= number + 1, "rows of a generation that nobody knows"
+            return epoch, revision
