@@ -56,7 +56,8 @@ bool hello_walk(struct hello_walk *walk, struct bytes data)
 		walk->head_len = 0;
 		walk->type = walk->head[0];
 		walk->record_left = (uint16_t)(walk->head[3] << 8 | walk->head[4]);
-		walk->over = walk->type != RECORD_HANDSHAKE && (walk->type != RECORD_CHANGE_CIPHER_SPEC || !walk->whole);
+		walk->over = walk->over ||
+		             (walk->type != RECORD_HANDSHAKE && (walk->type != RECORD_CHANGE_CIPHER_SPEC || !walk->whole));
 	}
 	return true;
 }

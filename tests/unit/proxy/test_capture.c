@@ -107,6 +107,22 @@ START_TEST(test_other_bytes)
 }
 END_TEST
 
+/* Another message is none, however much of it and of the records behind it comes at once. */
+START_TEST(test_other_messages)
+{
+	static const size_t parts[] = {4, 16, 300};
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		CLEANUP(buf_deinit) struct buf data = BUF_NULL;
+		struct hello_walk walk = {0};
+
+		put_message(&data, 38, 251, parts[i], SIZE_MAX);
+		ck_assert(hello_walk(&walk, BYTES(data.data, data.len)));
+		ck_assert_msg(walk.over && !walk.whole, "row %zu", i);
+	}
+}
+END_TEST
+
 /* Behind the first hello: a second one is looked at too, other messages and what is encrypted are not. */
 START_TEST(test_what_follows)
 {
@@ -172,4 +188,4 @@ START_TEST(test_keep)
 }
 END_TEST
 
-UNIT_MAIN("proxy/capture", test_sizes, test_whole, test_other_bytes, test_what_follows, test_empty_records, test_keep)
+UNIT_MAIN("proxy/capture", test_sizes, test_whole, test_other_bytes, test_other_messages, test_what_follows, test_empty_records, test_keep)
