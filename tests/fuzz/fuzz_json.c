@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request body, from bytes to resource: the first byte chooses the kind. What is accepted must survive the way back.
- */
+/* A request body, from bytes to resource: the first byte chooses the kind. What is accepted must survive the way back. Behind a NUL stands
+ * a merge patch for it, whose outcome is judged like any other document and stays what it is when patched again. */
 #include "model/resource.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,15 +50,39 @@ static void check_kind(enum kind kind, json_t *document)
 	findings_deinit(&findings);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_patch(enum kind kind, json_t *document, struct bytes text)
 {
 	struct error err = ERROR_NULL;
-	json_t *document = NULL;
+	json_t *patch = NULL, *merged, *again;
 
-	if (size == 0 || resource_load_json(BYTES(data + 1, size - 1), &document, &err) != 0)
+	if (resource_load_json(text, &patch, &err) != 0)
+		return;
+	merged = resource_merge_patch(document, patch);
+	again = merged != NULL ? resource_merge_patch(merged, patch) : NULL;
+	if (again == NULL || !json_equal(merged, again))
+		abort();
+	check_kind(kind, merged);
+	json_decref(again);
+	json_decref(merged);
+	json_decref(patch);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint8_t *nul = size > 1 ? memchr(data + 1, 0, size - 1) : NULL;
+	const uint8_t *end = nul != NULL ? nul : data + size;
+	struct error err = ERROR_NULL;
+	json_t *document = NULL;
+	enum kind kind;
+
+	if (size == 0 || resource_load_json(BYTES(data + 1, (size_t)(end - data) - 1), &document, &err) != 0)
 		return 0;
-	check_kind(kind_table[data[0] % kind_table_len].kind, document);
-	json_decref(resource_merge_patch(document, document));
+	kind = kind_table[data[0] % kind_table_len].kind;
+	if (nul != NULL)
+		check_patch(kind, document, BYTES(nul + 1, (size_t)(data + size - nul) - 1));
+	else
+		json_decref(resource_merge_patch(document, document));
+	check_kind(kind, document);
 	json_decref(document);
 	return 0;
 }

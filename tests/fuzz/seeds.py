@@ -4,6 +4,7 @@ binary and no private key rests in the repository."""
 import datetime
 import json
 import pathlib
+import ssl
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
@@ -73,6 +74,16 @@ def documents():
     yield 4, {"certs": ca.cert_pem, "crls": crl(ca).public_bytes(Encoding.PEM).decode()}
 
 
+def patches():
+    """(kind, document, NUL, merge patch)"""
+    documents_of = {}
+    for kind, document in documents():
+        documents_of.setdefault(kind, document)
+    for kind, patch in ((0, {"labels": {"a": None, "b": "c"}, "desc": None}), (1, {"alpn_protocols": ["h2"], "client_auth": None}), (2, {"upstream": 7}),
+                        (3, {"nodes": {"127.0.0.1:80": None, "x.test:443": 3}}), (4, {"crls": ""})):
+        yield bytes([kind]) + json.dumps(documents_of[kind]).encode() + b"\0" + json.dumps(patch).encode()
+
+
 def bodies():
     leaf = Ca("Seed").issue("seed.test")
     pair = message((1, 2), (2, leaf.der), (3, bytes.fromhex(leaf.spki_sha256)))
@@ -95,8 +106,89 @@ def messages():
             frame(15, message((1, 1), (2, 2))), frame(16, message((1, 1), (2, 2), (3, 4), (4, "no"), (5, message((1, 1), (2, "x"), (4, "why"))))),
             frame(17, message((1, "a=b"))), frame(18, message((1, 1), (2, 2), (3, digest), (4, 1))),
             frame(20, message((1, 3), (2, message((1, "site=a"), (2, message((1, bytes(16)), (2, bytes(64)), (3, 1), (4, 2), (5, 3))))))),
-            frame(21, message((1, 3))),
+            frame(2, message((1, b"crt"), (2, b"ca"), (3, "id"))), frame(5, message((1, b"crt"), (2, b"ca"))), frame(21, message((1, 3))),
+            frame(22, message((1, 3), (2, message((1, "l"), (2, "a.test"), (3, bytes(32)))))), frame(23, message((1, 3), (2, message((1, 0), (2, "x"))))),
             frame(19, message((1, message((1, 3), (2, "l"), (4, "in use"), (5, 1))), (2, 3)))]
+
+
+def snapshots():
+    """Whole updates: every kind of object, in one and in two."""
+    leaf = Ca("Seed").issue("seed.test")
+    key = leaf.key.private_numbers().private_value.to_bytes(32, "big")
+    secret = message((1, message((1, 2), (2, key))))
+
+    def begin(revision, *more):
+        return frame(12, message((1, 1), (2, revision), (3, bytes(32)), *more, (6, 9)))
+
+    def put(kind, name, body, *more):
+        return (2, message((1, kind), (2, name), (3, bytes(16) + name.encode()[:4].rjust(4)), (4, 1), (5, ""), (6, body[1:]), *more))
+
+    end = frame(14, message((1, message((1, ""), (2, bytes(32))))))
+    shapes = bodies()
+    objects = [put(1, "a", shapes[0], (7, secret)), put(2, "modern", shapes[1]), put(3, "l", shapes[2]), put(4, "web", shapes[3]), put(5, "ca", shapes[4]),
+               put(6, "r", b"\x05" + message((1, "a.test"), (4, "web"))), put(7, "default", b"\x06" + message((1, "a"), (2, "ca")))]
+    whole = begin(2) + frame(13, message(*objects)) + end
+    least = begin(2) + frame(13, message(objects[3])) + end
+    yield whole
+    yield least + begin(3) + frame(13, message((1, message((1, 4), (2, "web"), (3, ""))))) + end
+    yield least + begin(3, (4, "")) + end
+    yield from (begin(2) + frame(13, message(*row)) + end for row in ([objects[0]], [objects[1]], [objects[2], objects[3]], [objects[4]], [objects[5], objects[3]],
+                                                                     [objects[6]]))
+
+
+def hellos():
+    """The first byte: how long the pieces are."""
+    for name in ("a.test", "x.wild.test", "raw.test", "x.no.test", None):
+        for least, most in ((ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2), (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
+                            (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.minimum_version, context.maximum_version = least, most
+            context.set_alpn_protocols(["h2", "http/1.1"])
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            try:
+                context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            hello = outgoing.read()
+            yield b"\x04" + hello
+            yield b"\0" + hello[:3] + b"\0\x10" + hello[5:21] + hello[:3] + (len(hello) - 21).to_bytes(2, "big") + hello[21:]  # two records
+    yield b"\xff\x16\x03\1\0\4\1\xff\xff\xff"
+
+
+def queries():
+    rows = [(0, ""), (1, "strict=true&dry_run=true&wait=served&timeout=5s"), (2, "purge=keys"), (3, "limit=5&cursor=1-2-a"), (4, "label=team%3Da&status=1&limit=500"),
+            (5, "sni=%2A.a.test&type=server&expires_before=30d&issuer=x&fingerprint=" + "ab" * 32 + "&key_type=rsa-2048&sort=expiry&cursor=1-2-1700000000.a"),
+            (6, "actor=a&kind=ssls&id=b&after=1-57&wait=30s"), (7, "against=1-42"), (8, "after=7&outcome=denied&since=2026-11-21T00:00:00Z&until=2027-01-01T00:00:00Z"),
+            (9, "agent=a&listener=https&sni=shop.example&alpn=h2,http/1.1&client_ip=10.0.0.1")]
+    return [bytes([kind]) + text.encode() for kind, text in rows] + [b"\x021-57", b'\1W/"1-2", "1-3"']
+
+
+def feeds():
+    put = {"kind": "upstreams", "id": "web", "value": {"nodes": {"127.0.0.1:80": 1}}}
+    lines = [{"op": "put", **put}, {"op": "delete", "kind": "ssls", "id": "a", "if_match": '"1-2"'}, {"op": "put", **put, "if_none_match": "*"}]
+    whole = {"put": [put, {**put, "id": "b", "if_match": "*"}], "delete": [{"kind": "routes", "id": "r"}]}
+    text = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    return [b"\0" + text, b"\0\r\n \n" + text + b"{", b"\1" + json.dumps(whole).encode(), b"\1{}", b"\1[]", b"\0{\"op\": 1}\n7\n"]
+
+
+def apisix():
+    pair = Ca("Seed").issue("seed.test")
+    one = {"id": 7, "snis": ["A.test"], "cert": pair.cert_pem, "key": pair.key_pem}
+    return [json.dumps(value).encode() for value in (
+        one, {**one, "id": "b", "certs": [pair.cert_pem], "keys": [pair.key_pem], "client": {"ca": pair.cert_pem, "depth": 2, "skip_mtls_uri_regex": ["x"]}},
+        {"sni": "a.test", "cert": pair.cert_pem, "ssl_protocols": ["TLSv1.3", "TLSv1.2"], "status": 0, "type": "server", "labels": {"a": "b"}},
+        {**one, "ttl": 5}, {**one, "create_time": 1}, {**one, "cert": "$secret://x"}, [1], None, pair.cert_pem)]
+
+
+def answers():
+    problem = {"errors": [{"code": "key-mismatch", "pointer": "/1/value/key", "detail": "wrong \x1b\u202e", "index": 1}], "omitted": 7, "time": 1700000000,
+               "warnings": [{"code": "expired", "pointer": "", "detail": "d"}], "names": {"changed": 2, "shadowed": ["a.test\x9b"], "superseded": [
+                   {"listener": "l", "sni": "", "key_type": "rsa", "revision": "1-9"}]},
+               "agents": [{"id": "a", "state": "degraded", "objects": [{"kind": "listeners", "id": "l", "reason": "\x07"}]},
+                          {"id": "b", "state": "not-served", "names": [{"listener": "l", "sni": "x", "expected": "01", "seen": None, "reason": "r"}]}]}
+    token = {"id": "t", "role": "editor", "expires_in": "90d", "desc": "x", "scope": {"sni_suffixes": ["*.a.test"], "labels": {"a": "b"}}}
+    return [json.dumps(value).encode() for value in (problem, token, {"role": "viewer", "expires_in": 60}, {"time": "2026-11-21T08:24:50Z"})]
 
 
 def keys():
@@ -141,8 +233,11 @@ def facts():
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    seeds = {"names": names(), "target": target(), "gate": gate(), "bodies": bodies(), "messages": messages(), "keys": list(keys()), "facts": facts(), "peer": peers(), "proxy_header": proxy_headers(),
-             "json": [bytes([kind]) + json.dumps(value).encode() for kind, value in documents()]}
+    stream = messages()
+    seeds = {"names": names(), "target": target(), "gate": gate(), "bodies": bodies(), "messages": stream, "keys": list(keys()), "facts": facts(), "peer": peers(),
+             "proxy_header": proxy_headers(), "json": [bytes([kind]) + json.dumps(value).encode() for kind, value in documents()] + list(patches()),
+             "frame": [b"\x02" + b"".join(stream), *(b"\x10" + one for one in stream)], "snapshot": list(snapshots()), "hello": list(hellos()),
+             "query": queries(), "feed": feeds(), "apisix": apisix(), "answers": answers()}
     for name, values in seeds.items():
         (out / name).mkdir(parents=True, exist_ok=True)
         for number, value in enumerate(values):
