@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import shutil
 import socket
 import ssl
 import statistics
@@ -73,15 +72,3 @@ def handshake(port, sni, deadline=30.0):
         except OSError:
             if time.monotonic() - start > deadline:
                 raise
-
-
-def load_objects(world, controlplane, count, chunk=1000):
-    directory = world.tmp / f"objects-{count}"
-    directory.mkdir()
-    subprocess.run([tool("make_objects"), directory, str(count), str(chunk)], check=True)
-    start = time.monotonic()
-    for path in sorted(directory.glob("apply-*.json")):
-        controlplane.api.post("/v1/apply", path.read_bytes(), deadline=300).expect(200, 201)
-    seconds = time.monotonic() - start
-    shutil.rmtree(directory)
-    return seconds

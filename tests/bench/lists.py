@@ -55,7 +55,7 @@ def cpu_us(pid):
 def load(world, controlplane, count):
     """Objects n0..., made and applied a chunk at a time. Seconds of applying."""
     directory = world.tmp / "objects"
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     subprocess.run([tool("make_objects"), directory, str(count), str(CHUNK)], check=True)
     seconds = 0.0
     for path in sorted(directory.glob("apply-*.json"), key=lambda path: int(path.stem.split("-")[1])):
