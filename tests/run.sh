@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 packages=(gcc libc6-dev meson pkg-config curl openssl sqlite3 libssl-dev libuv1-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev
 	libprotobuf-c-dev protobuf-c-compiler libidn2-dev libcurl4-openssl-dev libjemalloc-dev check clang-14 llvm-14 libclang-rt-14-dev python3-pytest
-	python3-pytest-xdist python3-cryptography python3-jsonschema python3-yaml jq sslscan testssl.sh nmap gnutls-bin haproxy
+	python3-pytest-xdist python3-cryptography python3-jsonschema python3-yaml jq sslscan testssl.sh nmap gnutls-bin haproxy nginx-light
 	certbot lego pebble busybox shellcheck mandoc zsh fish)
 linters_dir=tests/.cache/contract
 python=/usr/bin/python3 # Debian's, with Debian's modules, whatever stands first in PATH
