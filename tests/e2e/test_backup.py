@@ -8,9 +8,10 @@ from contextlib import closing
 import pytest
 
 from harness import tls
+from harness.disk import KILL, ORDERING, Disk
 from harness.net import eventually
 from harness.vault import Vault, keyring
-from harness.world import BUILD, SANITIZER_ENV, ControlPlane, Hammer, serve
+from harness.world import ControlPlane, Hammer, serve
 
 
 @pytest.fixture
@@ -198,12 +199,10 @@ def test_restore_killed_at_every_step(world, controlplane, ca, copy):
     head, plain = controlplane.api.head(), Vault(copy).opened
     made = ControlPlane(world, "restored")
     options = ("--restore", copy / "store.db", "--restore-keyring", copy / "keyring", "--new-epoch")
-    library = str(BUILD / "tests" / "lib" / "libkill.so")
-    refusals = 0
+    disk, refusals = Disk(world, made.dir), 0
     for step in itertools.count(1):
-        made.start(*options, wait=False, env={
-            "LD_PRELOAD": library, "KILL_AT": str(step), "KILL_FROM": "/keyring.new", "KILL_WRITES": "0",
-            "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":verify_asan_link_order=0"})
+        disk.arm(ORDERING, step, KILL)
+        made.start(*options, wait=False, env=disk.env)
         made.daemon.expect_exit(-9)
         code = made.daemon.wait_exit()
         assert code in (0, -9) and step < 300, made.daemon.text()

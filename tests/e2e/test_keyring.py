@@ -11,10 +11,11 @@ from contextlib import closing
 import pytest
 
 from harness import tls
+from harness.disk import KILL, ORDERING, Disk
 from harness.net import eventually
 from harness.pki import make_key
 from harness.vault import Vault, traces
-from harness.world import BUILD, SANITIZER_ENV, serve
+from harness.world import serve
 
 
 def rotate(controlplane):
@@ -167,11 +168,11 @@ def test_killed_at_random_under_writes(filled, ca):
 
 
 def killed_at(controlplane, number):
-    """Rotates in a process that dies before its number-th change of a file. True: it lived through the whole rotation."""
-    env = {"LD_PRELOAD": str(BUILD / "tests" / "lib" / "libkill.so"), "KILL_AT": str(number), "KILL_FROM": "/keyring.new", "KILL_WRITES": "0",
-           "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":verify_asan_link_order=0"}
-    controlplane.start(env=env)
+    """Rotates in a process that dies before its number-th call that orders or names what it writes. True: it lived through the whole rotation."""
+    disk = Disk(controlplane.world, controlplane.dir)
+    controlplane.start(env=disk.env)
     controlplane.daemon.expect_exit(-9)
+    disk.arm(ORDERING, number, KILL)
     try:
         rotate(controlplane).expect(202)
         while controlplane.api.get("/v1/keyring").expect(200).json["state"] != "idle":

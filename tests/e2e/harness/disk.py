@@ -9,6 +9,7 @@ from harness.world import BUILD, SANITIZER_ENV
 CALLS = ("read", "look", "open", "write", "truncate", "sync", "name", "unlink")  # enum call
 KILL, FAIL, SHORT = range(3)  # enum action
 CHANGES = CALLS[2:]  # what makes a difference to what is on disk, or may
+ORDERING = ("open", "truncate", "sync", "name", "unlink")  # without the writes between them
 FORMAT = "<iiii qqq"  # struct control
 EVER = 1 << 40  # a call that never comes: they are only counted
 
