@@ -169,7 +169,11 @@ static int open_unwritable(const char *path, sqlite3 **ret, struct error *err)
 	if (uri.failed)
 		return error_nomem(err);
 	code = sqlite3_open_v2((const char *)uri.data, ret, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, NULL);
-	return code == SQLITE_OK ? 0 : E_IO;
+	if (code != SQLITE_OK)
+		return E_IO;
+	/* Without locks it must not take the log away from the connection that follows when the disk is well again. */
+	sqlite3_db_config(*ret, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return 0;
 }
 
 static int open_writable(const char *path, sqlite3 **ret, struct error *err)

@@ -154,8 +154,10 @@ int file_lock_dir(const char *dir, int *ret_fd, struct error *err)
 	if (snprintf(path, sizeof(path), "%s/lock", dir) >= (int)sizeof(path))
 		return error_set(err, E_INVALID, "data directory: the path is too long");
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		fd = open(path, O_RDONLY | O_CLOEXEC); /* on a disk that can't be written it locks just as well */
+	if (fd < 0 && errno == EROFS) {
+		fd = open(path, O_RDONLY | O_CLOEXEC); /* it locks just as well */
+		errno = EROFS;
+	}
 	if (fd < 0)
 		return fail("data directory", dir, err);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
