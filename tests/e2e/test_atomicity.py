@@ -14,6 +14,17 @@ from harness.api import parse_revision
 from harness.net import eventually, free_port, is_listening
 from harness.world import Agent, serve
 
+SITES = ("one.test", "two.test", "three.test")
+
+
+def generation(ca, number):
+    """Three certificates whose subject says which generation they are of."""
+    return {site: ca.issue(site, common_name=f"generation-{number}") for site in SITES}
+
+
+def put_generation(api, pairs, **query):
+    return api.apply(put=[("ssls", site.split(".")[0], pair.ssl(site)) for site, pair in pairs.items()], **query)
+
 
 class TestDegraded:
     def test_taken_port(self, controlplane, agent, backend, ca):
