@@ -5,6 +5,7 @@
 #
 #   tests/run.sh               all of it; non-zero if anything failed
 #   tests/run.sh lint e2e      only these parts (lint, unit, e2e, fuzz, quickstart, bench)
+#   tests/run.sh static tsan valgrind   on request: static analysis; unit and end-to-end tests under ThreadSanitizer; a short path under memcheck
 #
 # Builds go to ./build-asan (ASan + UBSan), ./build (release) and ./build-fuzz (clang, libFuzzer); the linters of OpenAPI to tests/.cache. FUZZ_SECONDS sets
 # the time per fuzz target (default 10).
@@ -19,6 +20,7 @@ packages=(gcc libc6-dev meson pkg-config curl openssl sqlite3 libssl-dev libuv1-
 linters_dir=tests/.cache/contract
 python=/usr/bin/python3 # Debian's, with Debian's modules, whatever stands first in PATH
 all_parts=(lint unit e2e fuzz quickstart bench)
+more_parts=(static tsan valgrind)
 failed=()
 summary=()
 
@@ -126,6 +128,40 @@ run_fuzz() {
 	printf 'build-fuzz/%s\0' "${targets[@]}" | xargs -0 -n 1 -P 2 bash -c 'fuzz_one "$0"'
 }
 
+run_static() {
+	configure build-static
+	compile build-static schema/channel.pb-c.h
+	"$python" -B tests/lint/static.py build-static
+}
+
+# Slow: a test that only runs out of time is no race, a report of ThreadSanitizer is.
+run_tsan() {
+	local status=0
+	configure build-tsan -Db_sanitize=thread
+	compile build-tsan
+	TSAN_OPTIONS=exitcode=66:history_size=5:suppressions=$PWD/tests/lib/tsan.supp meson test -C build-tsan --suite unit --print-errorlogs -t 10 || status=1
+	TLSPLANE_BUILD=$PWD/build-tsan "$python" -B -m pytest -q -p no:cacheprovider -n "${E2E_JOBS:-2}" --dist loadfile tests/e2e || status=1
+	return "$status"
+}
+
+# One object written, served, switched off, and both daemons ended, each under memcheck: nothing read that was not written, nothing lost. The release build:
+# memcheck and sanitizers exclude each other.
+run_valgrind() {
+	local dir program status=0
+	configure build --buildtype=release
+	compile build controlplane/tlsplane-controlplane agent/tlsplane-agent
+	dir=$(mktemp -d)
+	for program in agent/tlsplane-agent controlplane/tlsplane-controlplane; do
+		mkdir -p "$dir/${program%/*}"
+		printf '#!/bin/sh\nexec valgrind --quiet --error-exitcode=77 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite %s "%s" "$@"\n' \
+			"'--soname-synonyms=somalloc=*jemalloc*' --suppressions=$PWD/tests/lib/valgrind.supp" "$PWD/build/$program" >"$dir/$program"
+		chmod +x "$dir/$program"
+	done
+	TLSPLANE_BUILD=$dir "$python" -B -m pytest -q -p no:cacheprovider tests/e2e/test_spine.py -k status_zero || status=1
+	rm -rf "$dir"
+	return "$status"
+}
+
 run_quickstart() {
 	local dir status=0
 	dir=$(mktemp -d)
@@ -159,14 +195,16 @@ run_part() {
 parts=("$@")
 ((${#parts[@]} > 0)) || parts=("${all_parts[@]}")
 for part in "${parts[@]}"; do
-	[[ " ${all_parts[*]} " == *" $part "* ]] || {
-		echo "tests/run.sh: unknown part $part (${all_parts[*]})" >&2
+	[[ " ${all_parts[*]} ${more_parts[*]} " == *" $part "* ]] || {
+		echo "tests/run.sh: unknown part $part (${all_parts[*]} ${more_parts[*]})" >&2
 		exit 2
 	}
 done
 
 say "Packages"
 command -v npm >/dev/null || packages+=(npm)
+[[ " ${parts[*]} " != *" static "* ]] || packages+=(clang-tidy-14 cppcheck)
+[[ " ${parts[*]} " != *" valgrind "* ]] || packages+=(valgrind)
 install_packages "${packages[@]}"
 for part in "${parts[@]}"; do
 	run_part "$part"

@@ -2,6 +2,7 @@
 """One process of ours: started with its standard error in a file, watched, ended by its pid. A death that the test did not ask for and
 any report of a sanitizer fail the test (World.close)."""
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -9,11 +10,14 @@ import time
 
 from harness.net import eventually
 
-SANITIZER = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|Assertion .* failed|AddressSanitizer:DEADLYSIGNAL")
+SANITIZER = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|Assertion .* failed|AddressSanitizer:DEADLYSIGNAL|"
+                       r"WARNING: ThreadSanitizer")
+TSAN_SUPPRESSIONS = pathlib.Path(__file__).resolve().parents[2] / "lib/tsan.supp"
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:exitcode=99:allocator_may_return_null=1:detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=98",
     "LSAN_OPTIONS": "exitcode=97",
+    "TSAN_OPTIONS": f"exitcode=66:history_size=5:suppressions={TSAN_SUPPRESSIONS}",
 }
 FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 
