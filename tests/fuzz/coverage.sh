@@ -43,7 +43,7 @@ compile() {
 measure() {
 	local name=$1 program=$build/tests/fuzz/fuzz_$1 seeds=$work/seeds/$1 grown=$work/grown/$1 lines files
 	mkdir -p "$seeds" "$grown"
-	LLVM_PROFILE_FILE=/dev/null "$program" -max_total_time="${FUZZ_SECONDS:-60}" "$grown" "$seeds" >/dev/null 2>&1
+	LLVM_PROFILE_FILE=/dev/null "$program" -max_total_time="${FUZZ_SECONDS:-60}" -artifact_prefix="$work/" "$grown" "$seeds" >/dev/null 2>&1
 	LLVM_PROFILE_FILE=$work/$name.raw "$program" -runs=0 "$grown" "$seeds" >/dev/null 2>&1
 	llvm-profdata-14 merge -o "$work/$name.data" "$work/$name.raw"
 	# shellcheck disable=SC2206 # patterns, meant to be expanded

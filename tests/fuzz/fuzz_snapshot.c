@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Updates as a control plane sends them, or somebody who has its key: frames of UpdateBegin, UpdateObjects, UpdateEnd become snapshots, each
- * on top of the one before, or refusals that leave it alone. What stands can be walked, and its sums are those of its objects. */
+/* Updates as a control plane sends them, or somebody who has its key: frames of UpdateBegin, UpdateObjects, UpdateEnd become snapshots,
+ * each on top of the one before, or refusals that leave it alone. What stands can be walked, and its sums are those of its objects. */
 #include "crypto/crypto.h"
 #include "crypto/seal.h"
 #include "model/body.h"
