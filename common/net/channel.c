@@ -345,11 +345,12 @@ static void channel_ended(struct channel *channel, int status)
 	}
 }
 
+/* One for all channels of a thread: what was read is used up before on_read returns. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
-	char *memory = malloc(READ_SIZE);
+	static _Thread_local char memory[READ_SIZE];
 
-	*ret = uv_buf_init(memory, memory != NULL ? READ_SIZE : 0);
+	*ret = uv_buf_init(memory, sizeof(memory));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *memory)
@@ -360,7 +361,6 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *memory)
 		channel_ended(channel, (int)len);
 	else if (len > 0 && channel->state < FLUSHING)
 		channel_take(channel, BYTES(memory->base, (size_t)len));
-	free(memory->base);
 }
 
 /* Start ------------------------------------------------------------------------------------------------------------ */
