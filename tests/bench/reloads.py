@@ -180,7 +180,7 @@ def in_world(work, label, run):
 def bench_reloads(work, quick, place, load):
     """place, load: as in scale.py."""
     rows = []
-    for size, rounds in (((10, 3),) if quick else ((10, 20), (10_000, 5))):
+    for size, rounds in (((10, 3),) if quick else ((10, 20), (10_000, 3))):
         home = work / f"reloads-{size}"
         home.mkdir()
         home.chmod(0o755)
