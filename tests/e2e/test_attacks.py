@@ -1,91 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attacks and the tests that make them. Where a file of its own is about the matter, the test stands there; the others are below. That each of the
-named tests exists is checked at the end. HTTP is not spoken by listeners, so what lives in its headers (A8, CVE-2024-45410, CVE-2026-48491 and its
-likes, slow headers of A26) has no place to happen.
-
-Clients' certificates and resumption
-A1   ticket of a site without client certificates at one with   e2e/test_resumption.py::test_matrix
-     the same, seen in a server that has the fault              e2e/test_resumption_control.py::test_a1_a2_names_and_listeners
-A2   two names with one certificate                             e2e/test_resumption.py::test_matrix
-     listeners with one key                                     e2e/test_resumption.py::test_matrix_of_listeners
-     both, seen in a server that has the fault                  e2e/test_resumption_control.py::test_a1_a2_names_and_listeners
-A3   endless renewal of a session                               e2e/test_resumption.py::test_age_is_capped_however_often_resumed
-     by rotating keys                                           e2e/test_ticket_keys.py::test_rotation_renews_no_age
-     seen in a server that has the fault                        e2e/test_resumption_control.py::test_a3_endless_renewal
-A4   CA removed, CRL added, then the old ticket                 e2e/test_resumption.py::TestAfterChange
-     seen in a server that has the fault                        e2e/test_resumption_control.py::test_a4_after_a_change
-     agent revoked: no tickets on the channel                   unit/net/test_channel_tls.c
-A5   expired client certificate with a good ticket              e2e/test_resumption.py::test_expired_client_certificate_does_not_resume
-     seen in a server that has the fault                        e2e/test_resumption_control.py::test_a5_expired_client_certificate
-A6   ClientHello in pieces loses its name                       e2e/test_limits.py::test_fragments
-     and with it the rules on clients                           e2e/test_client_auth.py::test_fragments_change_nothing
-     passed through byte for byte                               e2e/test_routes.py::TestPassthroughBytes
-A7   spelling of the name, at 1, 100, 101, 10,000 names         e2e/test_client_auth.py::test_spelling_changes_nothing
-     beyond any optimised path                                  e2e/test_names.py::test_many_names_change_no_verdict
-A9   missing, broken, foreign CA                                e2e/test_client_auth.py::test_broken_ca
-     no other CA ever                                           e2e/test_client_auth.py::test_no_other_ca_passes
-A10  none, self-signed, wrong CA, dates, use, CA:TRUE, depth+1  e2e/test_client_auth.py::test_modes
-A11  a wildcard's rules on an exact name and the reverse        e2e/test_client_auth.py::test_wildcard_and_exact_don_t_leak
-     the explanation equals the handshake                       e2e/test_resolve.py::test_does
-A12  revoked leaf and intermediate, stale and foreign CRLs      e2e/test_client_rules.py::test_crls
-     of origins                                                 e2e/test_upstream_tls.py::TestTrust::test_revoked_in_the_chain
-     CRLs that can't be used                                    e2e/test_client_rules.py::test_unfit_crls_are_refused
-A13  renewal with another certificate                           e2e/test_renewal.py
-A14  upstream sessions under another identity                   e2e/test_upstream_identity.py::test_sessions_never_cross
-     under another name                                         e2e/test_upstream_identity.py::test_sessions_never_cross_names
-NATS ccd898ea8, an identity by somebody's word                  e2e/test_attacks.py::test_identity_is_of_the_certificate_alone
-ATS 45b1b89703, A#7559, an origin's session for other rules     e2e/test_upstream_identity.py::test_sessions_do_not_outlive_their_rules
-CVE-2022-46153, broken options fall back                        e2e/test_client_auth.py::test_broken_ca
-CVE-2026-33248, DNs compared without their order                unit/model/test_peer.c::subjects_are_multisets_of_rdns
-N#8270, a revoked pin keeps its connections                     e2e/test_client_change.py::test_on_tighten
-L#596, the system's CAs trusted for clients                     e2e/test_client_auth.py::test_no_other_ca_passes
-CVE-2025-23419, a ticket of site a at site b                    e2e/test_resumption.py::test_matrix
-
-Names and certificates
-A15  ClientHellos of every shape                                e2e/test_attacks.py::test_a15_shapes
-     their bytes in the log                                     e2e/test_hello.py::TestNames::test_nothing_of_it_reaches_the_log_raw
-A16  a star is one whole left-most label                        e2e/test_names.py::test_wildcard_is_one_label
-     nor part of one, in the one matcher                        unit/model/test_name.c::covers_as_rfc_9525_says
-A17  NUL in a SAN, uploaded                                     e2e/test_api_validation.py::TestCertificates::test_nul_in_a_name
-     and shown by an origin                                     e2e/test_upstream_tls.py::test_verify
-A18  mail, URI and address as DNS names                         e2e/test_upstream_tls.py::test_verify
-A19  choice among equals                                        e2e/test_names.py::test_ties_are_decided_the_same_everywhere
-A20  key of another certificate, chains, forms of keys          e2e/test_api_validation.py::TestCertificates
-A21  explicit curves and other keys outside the list            e2e/test_api_validation.py::TestCertificates::test_keys_outside_the_list
-A22  trailing dot in the object, the route, the ClientHello     e2e/test_attacks.py::test_a22_trailing_dot
-A23  ALPACA: no protocol, no name in common                     e2e/test_attacks.py::test_a23_alpaca
-A24  the certificate of one channel at the other                e2e/test_attacks.py::test_a24_certificates_of_the_other_channel
-     the protocol of one channel at the other                   e2e/test_attacks.py::test_a24_protocols_of_the_other_channel
-     strangers at the channel's port                            e2e/test_channel_peers.py::test_is_hung_up_on_with_a_reason
-CVE-2022-23632, a trailing dot chooses other options            e2e/test_attacks.py::test_a22_trailing_dot
-CVE-2026-53622, exact and case-sensitive look-up                e2e/test_names.py::test_spelling_does_not_matter
-ATS 92693e8eb6, a pattern without its anchor                    e2e/test_routes.py::test_patterns
-ATS 2f196aa120, A#7348, past the address list by another name   e2e/test_attacks.py::test_address_list_has_no_way_round
-
-Exhaustion
-A25  a byte now and then                                        e2e/test_limits.py::test_absolute_deadline
-CVE-2026-22045, CVE-2026-26999, a deadline that is cleared      e2e/test_limits.py::test_absolute_deadline
-A26  slow reading and writing after the handshake               e2e/test_relay.py::TestBulk
-A27  a flood of handshakes that are abandoned                   e2e/test_attacks.py::test_a27_abandoned_handshakes
-     more than there are descriptors                            e2e/test_limits.py::test_without_descriptors
-     stalled at each stage                                      e2e/test_limits.py::test_stalled_clients
-A28  renegotiation                                              e2e/test_limits.py::test_no_renegotiation
-     KeyUpdates                                                 e2e/test_limits.py::test_key_updates
-A29  a slow reader behind a fast upstream                       e2e/test_relay.py::TestBulk::test_back_pressure_to_the_backend
-     with TLS to the upstream                                   e2e/test_upstream_flow.py::TestBulk
-A30  claimed lengths: ClientHello                               e2e/test_limits.py::TestHelloSize
-     frames of the channel                                      unit/net/test_frame.c::a_claim_allocates_nothing
-A31  JSON                                                       e2e/test_api_http.py::TestBodies
-A32  a snapshot that can't be taken, one that kills             e2e/test_atomicity.py::TestCrashes
-A32b more CAs, and longer names of CAs, than a handshake holds  e2e/test_attacks.py::test_a32b_many_and_long_names_of_cas
-     a CRL of very many entries                                 e2e/test_client_rules.py::test_big_crl
-"""
-import pathlib
+"""Attacks that have no file of tests of their own. tests/attacks.md names all of them, with the tests that make them."""
 import re
 import socket
 import ssl
 import struct
-import sys
 import threading
 import time
 
@@ -345,17 +263,3 @@ def named_ca(template, number, units):
                .serial_number(number + 1).not_valid_before(template.cert.not_valid_before).not_valid_after(template.cert.not_valid_after)
                .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True))
     return template._pem(builder.sign(template.key, template.cert.signature_hash_algorithm))
-
-
-# The table ------------------------------------------------------------------------------------------------------------
-
-def test_the_table_names_tests_that_exist():
-    tests = pathlib.Path(__file__).resolve().parents[1]
-    sys.path.insert(0, str(tests / "lint"))
-    try:
-        import features
-    finally:
-        sys.path.remove(str(tests / "lint"))
-    named = re.findall(r"(?:e2e|unit)/\S+$", __doc__, re.M)
-    assert len(named) > 50
-    assert [reason for text in named if (reason := features.missing(tests.parent, text))] == []

@@ -4,7 +4,7 @@ import importlib
 import pathlib
 import sys
 
-CHECKS = ("layers", "sizes", "style", "shell", "readme_paths", "features", "openapi")
+CHECKS = ("layers", "sizes", "style", "shell", "readme_paths", "features", "attacks", "openapi")
 
 
 def main():

@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import attacks  # noqa: E402
 import features  # noqa: E402
 import layers  # noqa: E402
 import openapi  # noqa: E402
@@ -51,7 +52,7 @@ def found(check, tree):
     return list(check.check(tree))
 
 
-@pytest.mark.parametrize("check", [layers, sizes, style, shell, readme_paths, features])
+@pytest.mark.parametrize("check", [layers, sizes, style, shell, readme_paths, features, attacks])
 def test_a_clean_tree_is_clean(check, tree):
     write(tree, "common/base/good.c", '#include "base/good.h"\n\n#include <stdio.h>\n\nint good(void)\n{\n\treturn 0;\n}\n')
     assert found(check, tree) == []
@@ -184,3 +185,15 @@ def test_examples_are_asked_for(tree):
     assert [text for text in openapi.check_examples(tree) if "PUT /a body application/json has no example" in text]
     (tree / "schema/openapi.yaml").write_text(document + media % ", example: x")
     assert not list(openapi.check_examples(tree))
+
+
+ATTACKS = "".join(f"| A{number} | bytes | `e2e/test_a.py::test_a` | control |\n" for number in range(1, attacks.LAST + 1))
+
+
+@pytest.mark.parametrize("text,faults", [
+    (ATTACKS, 0), (ATTACKS + "| - | another | `e2e/test_a.py` | mutant |\n", 0), (ATTACKS.replace("| A7 |", "| A8 |"), 1), (ATTACKS + "| A56 | no test | - | - |\n", 1),
+    (ATTACKS + "| - | gone | `e2e/test_a.py::test_b` | control |\n", 1), (ATTACKS + "| A1 | too short | `e2e/test_a.py` |\n", 1)])
+def test_attacks_have_tests(tree, text, faults):
+    write(tree, "tests/e2e/test_a.py", "def test_a():\n    pass\n", header="# SPDX-License-Identifier: Apache-2.0\n")
+    write(tree, "tests/attacks.md", text, header="")
+    assert len(found(attacks, tree)) == faults
