@@ -52,11 +52,19 @@ static uint64_t now_s(void)
 	return now > 0 ? (uint64_t)now : 0;
 }
 
+/* One byte over and over, above all zeros: what a key is that was never drawn. */
+static bool is_constant(const uint8_t secret[TICKET_SECRET_LEN])
+{
+	return memcmp(secret, secret + 1, TICKET_SECRET_LEN - 1) == 0;
+}
+
 static int copy_key(const Tlsplane__TicketKey *from, struct ticket_key *to, struct error *err)
 {
 	if (from->name.len != TICKET_NAME_LEN || from->secret.len != TICKET_SECRET_LEN)
 		return error_set(err, E_INVALID, "a ticket key with a name of %zu and a secret of %zu bytes", from->name.len,
 		                 from->secret.len);
+	if (is_constant(from->secret.data))
+		return error_set(err, E_INVALID, "a ticket key that is no secret");
 	memcpy(to->name, from->name.data, TICKET_NAME_LEN);
 	memcpy(to->secret, from->secret.data, TICKET_SECRET_LEN);
 	to->promoted = from->has_encrypt_from;
@@ -196,9 +204,9 @@ static uint64_t age_of(uint64_t handshake_at, uint64_t now)
 	return now > handshake_at ? now - handshake_at : 0;
 }
 
-/* Under TLS 1.3 OpenSSL counts from the ticket, under 1.2 from the full handshake. A session that ends while its ticket is made gets a second
- * nevertheless: OpenSSL cannot make one of none and ends the handshake; on_taken judges by the facts. A failure leaves a ticket without
- * facts, which nobody takes. */
+/* Under TLS 1.3 OpenSSL counts from the ticket, under 1.2 from the full handshake. A session that ends while its ticket is made
+ * gets a second nevertheless: OpenSSL cannot make one of none and ends the handshake; on_taken judges by the facts. A failure
+ * leaves a ticket without facts, which nobody takes. */
 static int on_issue(SSL *ssl, void *arg)
 {
 	struct seat *seat = seat_of(ssl);

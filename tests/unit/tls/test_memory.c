@@ -135,7 +135,7 @@ START_TEST(test_ticket_sets)
 	Tlsplane__TicketSet sets[2] = {TLSPLANE__TICKET_SET__INIT, TLSPLANE__TICKET_SET__INIT}, *list[] = {&sets[0], &sets[1]};
 	Tlsplane__TicketKey key = TLSPLANE__TICKET_KEY__INIT, *key_list[] = {&key};
 	char *selectors[] = {(char[]){""}, (char[]){"a=b"}};
-	uint8_t bytes[TICKET_SECRET_LEN] = {0};
+	uint8_t bytes[TICKET_SECRET_LEN] = {1};
 	struct ticket_sets *made = NULL;
 	int r;
 

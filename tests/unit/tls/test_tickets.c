@@ -519,7 +519,7 @@ START_TEST(test_bad_keys)
 	Tlsplane__TicketKeys keys = TLSPLANE__TICKET_KEYS__INIT;
 	Tlsplane__TicketSet set = TLSPLANE__TICKET_SET__INIT, *list[] = {&set, &set};
 	Tlsplane__TicketKey key = TLSPLANE__TICKET_KEY__INIT, *many[TICKET_KEYS_MAX + 1];
-	uint8_t bytes[TICKET_SECRET_LEN] = {0};
+	uint8_t bytes[TICKET_SECRET_LEN] = {0, 1};
 	struct ticket_sets *sets = NULL;
 	const struct {
 		size_t name, secret, keys, sets;
@@ -543,9 +543,20 @@ START_TEST(test_bad_keys)
 			sets = ticket_sets_unref(sets);
 		ck_assert_ptr_null(sets);
 	}
+	memset(bytes, 0, sizeof(bytes));
+	key.name = (ProtobufCBinaryData){TICKET_NAME_LEN, bytes};
+	key.secret = (ProtobufCBinaryData){TICKET_SECRET_LEN, bytes};
+	set.n_keys = keys.n_sets = 1;
+	ck_assert_int_eq(ticket_sets_new(&keys, &sets, NULL), E_INVALID);
+	memset(bytes, 7, sizeof(bytes));
+	ck_assert_int_eq(ticket_sets_new(&keys, &sets, NULL), E_INVALID);
+	bytes[TICKET_SECRET_LEN - 1] = 8;
+	ck_assert_int_eq(ticket_sets_new(&keys, &sets, NULL), 0);
+	ticket_sets_unref(sets);
 }
 END_TEST
 
-UNIT_MAIN("tls/tickets", test_count, test_renewals_end, test_shorter_lifetime, test_ended_while_it_was_made, test_clocks, test_rotation, test_expired_key, test_selectors,
+UNIT_MAIN("tls/tickets", test_count, test_renewals_end, test_shorter_lifetime, test_ended_while_it_was_made, test_clocks, test_rotation,
+          test_expired_key, test_selectors,
           test_tampered, test_fallen_from_grace, test_foreign_facts, test_long_chain_is_not_resumed, test_resumed_is_judged_again,
           test_bad_keys)

@@ -23,7 +23,8 @@ static void fill_key(struct room *room, const struct keys_spec *spec, size_t i, 
 
 	tlsplane__ticket_key__init(key);
 	memset(room->names[i][j], tolower(letter), TICKET_NAME_LEN);
-	memset(room->secrets[i][j], tolower(letter), TICKET_SECRET_LEN);
+	for (size_t at = 0; at < TICKET_SECRET_LEN; at++) /* one byte over and over would be no secret */
+		room->secrets[i][j][at] = (uint8_t)(tolower(letter) + (int)at);
 	key->name = (ProtobufCBinaryData){TICKET_NAME_LEN, room->names[i][j]};
 	key->secret = (ProtobufCBinaryData){TICKET_SECRET_LEN, room->secrets[i][j]};
 	key->has_encrypt_from = isupper(letter) != 0;
