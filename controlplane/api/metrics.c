@@ -89,6 +89,8 @@ static void put_publisher(const struct publisher *publisher, struct buf *out)
 	          c.resyncs);
 	put_value(out, "tlsplane_enrolments_total", "counter", "Agents enrolled.", c.enrolments);
 	put_value(out, "tlsplane_enrolments_refused_total", "counter", "Enrolments refused.", c.enrolments_refused);
+	put_value(out, "tlsplane_channel_ca_expiry_timestamp_seconds", "gauge",
+	          "When the CA of the channel expires: no agent connects any more (unix time).", c.ca_not_after);
 	put_value(out, "tlsplane_channel_connections_refused_total", "counter", "Channel connections refused.",
 	          c.connections_refused);
 	put_value(out, "tlsplane_ticket_sets", "gauge", "Sets of session ticket keys, one per selector.", c.ticket_sets);

@@ -4,6 +4,7 @@
  * which agents judge it by: when that is set, however far and to whichever side, the next connection gets a certificate of today. */
 #include "base/log.h"
 #include "crypto/authority.h"
+#include "crypto/cert.h"
 #include "crypto/key.h"
 #include "internal.h"
 
@@ -62,8 +63,11 @@ void identity_renew_if_due(struct publisher *publisher)
 int identity_load(struct publisher *publisher, struct error *err)
 {
 	CLEANUP(buf_deinit) struct buf der = BUF_NULL;
+	CLEANUP(cert_info_deinit) struct cert_info info = {0};
 	int rc = store_load_ca(publisher->store, &publisher->ca, &publisher->ca_key, err);
 
+	if (rc == 0)
+		rc = cert_info_read(publisher->ca, &info, err);
 	if (rc == 0)
 		rc = authority_trust_domain(publisher->ca, publisher->trust_domain, err);
 	if (rc == 0)
@@ -73,6 +77,7 @@ int identity_load(struct publisher *publisher, struct error *err)
 	publisher->ca_der = (uint8_t *)buf_take(&der, &publisher->ca_der_len);
 	if (publisher->ca_der == NULL)
 		return error_nomem(err);
+	publisher->counters.ca_not_after = info.not_after > 0 ? (uint64_t)info.not_after : 0;
 	return issue(publisher, err);
 }
 

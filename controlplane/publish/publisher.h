@@ -133,6 +133,7 @@ json_t *publisher_agent_status(const struct publisher *publisher, const char *ag
 struct publisher_counters {
 	uint64_t agents_connected, agents_behind, agents_diverged;
 	uint64_t updates_sent, acks, nacks, resyncs, enrolments, enrolments_refused, connections_refused, bytes_sent;
+	uint64_t ca_not_after; /* unix seconds: the end of all channels */
 	uint64_t ticket_sets, ticket_rotations, ticket_rotations_forced; /* forced: by time, before every agent held the key */
 };
 void publisher_read_counters(const struct publisher *publisher, struct publisher_counters *ret);

@@ -2,12 +2,13 @@
 """Clocks that are set by more than a year, to either side and back, while daemons run and before they start: nobody stops serving, nothing is taken
 past its end, and when the clocks are right again everything goes on without a person."""
 import datetime
+import re
 import time
 
 import pytest
 
 from harness import resume, tls
-from harness.clock import Clock
+from harness.clock import DAY, Clock
 from harness.resume import VERSIONS
 from harness.world import Agent, Hammer, serve
 
@@ -138,6 +139,8 @@ def test_one_is_set(place):
 
 def test_ca_of_the_channel_has_expired(place):
     """After eleven years, or by a clock that says so: no new channel, but what is served is served, restarts included; the open channel goes on."""
+    ends = int(re.search(r"^tlsplane_channel_ca_expiry_timestamp_seconds (\d+)$", place.api.get("/metrics", auth=False).body.decode(), re.M).group(1))
+    assert 3649 <= (ends - time.time()) / DAY <= 3650
     place.set(11 * 365)
     place.change()
     place.restart_agent(connects=False)
