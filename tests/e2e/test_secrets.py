@@ -3,6 +3,9 @@
 as the raw bytes that the stores hold when sealed."""
 import base64
 import json
+import resource
+
+import pytest
 
 from harness import tls
 from harness.net import eventually
@@ -104,7 +107,20 @@ def test_tokens_are_nowhere(world, controlplane, agent):
             assert admin not in data and join not in data, path
 
 
-def test_core_dumps_are_off(controlplane, agent):
+@pytest.fixture
+def may_dump():
+    """Whoever starts now may leave a core of any size, as far as we may say so."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except (PermissionError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] != 0, "no process may leave a core here, so this shows nothing"
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
+def test_core_dumps_are_off(may_dump, controlplane, agent):
     for daemon in (controlplane.daemon, agent.daemon):
         with open(f"/proc/{daemon.pid}/limits", encoding="ascii") as limits:
             row = next(line for line in limits if line.startswith("Max core file size"))
