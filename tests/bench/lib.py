@@ -72,3 +72,4 @@ def handshake(port, sni, deadline=30.0):
         except OSError:
             if time.monotonic() - start > deadline:
                 raise
+            time.sleep(0.002)  # not to take the processor from what is waited for
