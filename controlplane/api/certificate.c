@@ -66,7 +66,8 @@ static int issue(struct certificate *certificate, struct error *err)
 	return 0;
 }
 
-/* At half of its life, and when the clock was set back before it. Every handshake tries again: it takes a quarter of a millisecond, and the front tells refusals once a second. */
+/* At half of its life, and when the clock was set back before it. Every handshake tries again: it
+ * takes a quarter of a millisecond, and the front tells refusals once a second. */
 static void renew(struct certificate *certificate)
 {
 	const int64_t now = (int64_t)time(NULL);

@@ -56,8 +56,8 @@ struct standing {
 };
 
 /* A key that this record does not know is good when its certificate, which our CA signed for this agent, outlives all that it knows:
- * a renewal that a restored, older store has forgotten. A key that was replaced ends earlier, unless it is of a time when our clock was ahead;
- * such a one is not good before its time. */
+ * a renewal that a restored, older store has forgotten. A key that was replaced ends earlier, unless it is of a time when our
+ * clock was ahead; such a one is not good before its time. */
 static int read_keys(const Tlsplane__Agent *body, const struct session *session, struct standing *ret, struct error *err)
 {
 	CLEANUP(cert_info_deinit) struct cert_info peer = {0};
