@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness.net import eventually, receive_all
+from harness.world import is_sanitized
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 NODES = {"nodes": {"127.0.0.1:9": 1}}
@@ -255,4 +256,4 @@ class TestLarge:
         send(api, body, deadline=120).expect(200)
         assert api.head() == (head[0], head[1] + 1) and api.get("/v1/upstreams/n19999").expect(200)
         assert send(api, body, deadline=120).expect(200).json["changed"] is False
-        assert controlplane.daemon.rss_kib() < before + (160 << 10)
+        assert is_sanitized() or controlplane.daemon.rss_kib() < before + (160 << 10)  # ASan keeps what was freed in quarantine

@@ -230,6 +230,26 @@ class TestWaits:
         agent = world.agent(controlplane, env=fault.env)
         self.run(Samples(controlplane.api, ca_here, agent.id), agent, 502, 30, lambda: fault.set(writes=FULL))
 
+    def test_closing(self, world, controlplane):
+        """Who waits is told that the change stands."""
+        agent = world.agent(controlplane)
+        api, answers = controlplane.api, queue.Queue()
+        agent.wait_applied()
+        agent.daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            waiting = threading.Thread(target=lambda: answers.put(
+                api.with_token(api.token).put("/v1/upstreams/closing", {"nodes": {"127.0.0.1:8": 1}}, wait="acked", timeout=60)))
+            waiting.start()
+            eventually(lambda: api.get("/v1/upstreams/closing").status == 200, "it is written")
+            revision = "-".join(map(str, api.head()))
+            assert controlplane.daemon.terminate() == 0
+            waiting.join(20)
+        finally:
+            agent.daemon.process.send_signal(signal.SIGCONT)
+        answer = answers.get(timeout=1).expect(503)
+        assert answer.headers["Tlsplane-Revision"] == revision == answer.json["revision"]
+        controlplane.start()
+
 
 class TestAgents:
     """What only agents bring about."""
