@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens, receipts, the audit trail; and that an act whose row can't be written is undone. */
-#include "fixture.h"
+#include "opened.h"
 
 #include "store/writer.h"
 #include "unit.h"
-
-static struct store *store;
-static struct store_writer *writer;
-static struct store_reader *reader;
-
-static void setup(void)
-{
-	fixture_setup();
-	store = open_store();
-	OK(store_writer_open(store, &writer, &test_error));
-	OK(store_reader_open(store, &reader, &test_error));
-}
-
-static void teardown(void)
-{
-	store_reader_close(reader);
-	store_writer_close(writer);
-	store_close(store);
-	fixture_teardown();
-}
 
 static struct store_receipt make_receipt(uint8_t token, const char *key, uint64_t time)
 {

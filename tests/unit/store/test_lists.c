@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists by facets, against a model that keeps every state ever written and looks at all of them: any terms, any order, any revision,
  * pages of any size; before and after history is cut, and on a store of an earlier release. */
-#include "fixture.h"
+#include "opened.h"
 
 #include "store/facets.h"
 #include "store/store_history.h"
@@ -10,26 +10,6 @@
 #define OBJECTS 300
 #define ROUNDS 30
 #define FACETS_MAX 512
-
-static struct store *store;
-static struct store_writer *writer;
-static struct store_reader *reader;
-
-static void setup(void)
-{
-	fixture_setup();
-	store = open_store();
-	OK(store_writer_open(store, &writer, &test_error));
-	OK(store_reader_open(store, &reader, &test_error));
-}
-
-static void teardown(void)
-{
-	store_reader_close(reader);
-	store_writer_close(writer);
-	store_close(store);
-	fixture_teardown();
-}
 
 static sqlite3 *handle(void)
 {

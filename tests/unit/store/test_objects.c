@@ -1,28 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Objects one by one: history, identity, secrets, what finds them, revisions, and what an undone revision leaves. */
-#include "fixture.h"
+#include "opened.h"
 
 #include "store/store_history.h"
-
-static struct store *store;
-static struct store_writer *writer;
-static struct store_reader *reader;
-
-static void setup(void)
-{
-	fixture_setup();
-	store = open_store();
-	OK(store_writer_open(store, &writer, &test_error));
-	OK(store_reader_open(store, &reader, &test_error));
-}
-
-static void teardown(void)
-{
-	store_reader_close(reader);
-	store_writer_close(writer);
-	store_close(store);
-	fixture_teardown();
-}
 
 static struct store_revision delete_alone(enum kind kind, const char *id)
 {

@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What finds routes: patterns, and those that hold for all listeners; listeners without an upstream; what options ask of clients. */
-#include "fixture.h"
+#include "opened.h"
 
 #include "migrations.h"
 #include "model/client_mode.h"
 
 #include <sqlite3.h>
-
-static struct store *store;
-static struct store_writer *writer;
-static struct store_reader *reader;
-
-static void setup(void)
-{
-	fixture_setup();
-	store = open_store();
-	OK(store_writer_open(store, &writer, &test_error));
-	OK(store_reader_open(store, &reader, &test_error));
-}
-
-static void teardown(void)
-{
-	store_reader_close(reader);
-	store_writer_close(writer);
-	store_close(store);
-	fixture_teardown();
-}
 
 static void add_ref(struct resource *resource, enum kind kind, const char *id, const char *pointer)
 {
