@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME_SHOWN_MAX 40
 #define RUN_MAX 40 /* a 32-byte key is 43 characters of base64; the longest word of ours is shorter */
@@ -255,13 +254,7 @@ void output_append(struct field_output *out, json_t *array, json_t *value)
 
 json_t *output_time(struct field_output *out, int64_t unix_seconds)
 {
-	time_t when = (time_t)unix_seconds;
-	char text[64];
-	struct tm parts;
-
-	if (gmtime_r(&when, &parts) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-		return NULL;
-	return output_text(out, text);
+	return output_json(out, resource_render_time(unix_seconds));
 }
 
 void fields_write(struct field_output *out, const struct field_table *table, const void *source, json_t *object)

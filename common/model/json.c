@@ -4,6 +4,7 @@
 #include "model/resource.h"
 
 #include <stdbool.h>
+#include <time.h>
 
 #define DEPTH_MAX 32
 
@@ -72,6 +73,17 @@ int resource_load_json(struct bytes text, json_t **ret, struct error *err)
 		return error_nomem(err);
 	return error_set(err, E_SYNTAX, "the JSON text %s (line %d, column %d)", json_error_phrase(json_error_code(&error)),
 	                 error.line, error.column);
+}
+
+json_t *resource_render_time(int64_t unix_seconds)
+{
+	time_t when = (time_t)unix_seconds;
+	char text[64];
+	struct tm parts;
+
+	if (gmtime_r(&when, &parts) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+		return NULL;
+	return json_string(text);
 }
 
 /* Sets result[name] to what patch makes of it; null removes it. */

@@ -88,6 +88,10 @@ json_t *resource_render(const struct resource_state *state, const struct resourc
 /* The user's fields alone: what a PATCH merges into. New reference. */
 json_t *resource_render_input(const struct resource_state *state, struct error *err);
 
+/* As in 2026-11-21T08:00:00Z (RFC 3339): every time whose name ends in _at, or is not_before or not_after. NULL without
+ * memory or when no calendar has it. */
+json_t *resource_render_time(int64_t unix_seconds);
+
 /* Strict JSON: UTF-8, no duplicate keys, no trailing bytes, depth at most 32, NUL refused. E_SYNTAX says line and column, never
  * quotes the text. New reference in *ret. */
 int resource_load_json(struct bytes text, json_t **ret, struct error *err) MUST_USE;

@@ -3,8 +3,7 @@
 #include "api/handlers.h"
 
 #include "api/call.h"
-
-#include <time.h>
+#include "model/resource.h"
 
 /* Between the end of re-sealing and the end of the rotation an old key stands there with nothing left. */
 static const char *state_of(size_t keys, uint64_t left, const char *trouble)
@@ -16,16 +15,10 @@ static const char *state_of(size_t keys, uint64_t left, const char *trouble)
 	return left > 0 ? "resealing" : "finishing";
 }
 
-/* RFC 3339; NULL without memory, or when the time is not known any more: then it is not told. */
+/* A time that is not known any more is not told. */
 static json_t *render_time(uint64_t seconds)
 {
-	time_t when = (time_t)seconds;
-	char text[32];
-	struct tm parts;
-
-	if (seconds == 0 || gmtime_r(&when, &parts) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-		return NULL;
-	return json_string(text);
+	return seconds > 0 ? resource_render_time((int64_t)seconds) : NULL;
 }
 
 /* NULL without memory. */

@@ -2,7 +2,9 @@
 /* A member is a row, as in the field tables of objects; tokens are no objects and have a table of their own. */
 #include "api/token_input.h"
 
+#include "api/query_rows.h"
 #include "change/scope.h"
+#include "model/resource.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,13 +94,14 @@ static int read_expires_in(struct input *input, json_t *value)
 
 static int read_expires_at(struct input *input, json_t *value)
 {
-	json_int_t time = json_integer_value(value);
+	uint64_t time = json_integer_value(value) > 0 ? (uint64_t)json_integer_value(value) : 0;
 
-	if (!json_is_integer(value) || time <= (json_int_t)input->now || (uint64_t)time > input->now + PERIOD_MAX)
-		fault(input, json_is_integer(value) ? "out-of-range" : "wrong-type", "/expires_at",
-		      "unix seconds, in the future and at most ten years away");
+	if (!json_is_integer(value) && (!json_is_string(value) || query_parse_moment(json_string_value(value), &time) != NULL))
+		fault(input, "wrong-type", "/expires_at", "a time as in 2026-11-21T08:00:00Z, or unix seconds");
+	else if (time <= input->now || time > input->now + PERIOD_MAX)
+		fault(input, "out-of-range", "/expires_at", "a time in the future, at most ten years away");
 	else
-		input->token->expire_time = (uint64_t)time;
+		input->token->expire_time = time;
 	return 0;
 }
 
@@ -189,7 +192,7 @@ bool token_input_period(const json_t *value, uint64_t *ret_seconds)
 
 static json_t *render_time(uint64_t time)
 {
-	return time > 0 ? json_integer((json_int_t)time) : json_null();
+	return time > 0 ? resource_render_time((int64_t)time) : json_null();
 }
 
 json_t *token_render(const struct store_token *token, uint64_t now)
@@ -199,8 +202,8 @@ json_t *token_render(const struct store_token *token, uint64_t now)
 
 	if (token->scope != NULL && scope == NULL)
 		return NULL;
-	document = json_pack("{s:s, s:s, s:o*, s:s*, s:I, s:s, s:o, s:b, s:o, s:s*}", "id", token->id, "role", token->role, "scope", scope,
-	                     "desc", token->desc, "created_at", (json_int_t)token->create_time, "created_by", token->created_by,
+	document = json_pack("{s:s, s:s, s:o*, s:s*, s:o, s:s, s:o, s:b, s:o, s:s*}", "id", token->id, "role", token->role, "scope", scope,
+	                     "desc", token->desc, "created_at", resource_render_time((int64_t)token->create_time), "created_by", token->created_by,
 	                     "expires_at", render_time(token->expire_time), "expired",
 	                     token->expire_time != 0 && token->expire_time <= now, "last_used_at", render_time(token->used_time),
 	                     "last_used_from", token->used_from[0] != '\0' ? token->used_from : NULL);

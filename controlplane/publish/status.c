@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The JSON of an agent's status: for GET /v1/agents, and as the report that the store keeps. Times are unix seconds;
- * what is unknown is left out. */
+/* The JSON of an agent's status: for GET /v1/agents, and as the report that the store keeps. Times are unix seconds, but
+ * connected_at, which people read; what is unknown is left out. */
 #include "agent.h"
+#include "model/resource.h"
 
 static json_t *render_revision(struct revision revision)
 {
@@ -42,7 +43,8 @@ json_t *agent_render(const struct agent *agent, bool connected, bool behind)
 
 	put(&rendering, "connected", json_boolean(connected));
 	put_text(&rendering, "address", agent->address);
-	put_time(&rendering, "connected_at", connected ? agent->connected_at : 0);
+	if (connected)
+		put(&rendering, "connected_at", resource_render_time((int64_t)agent->connected_at));
 	put_time(&rendering, "last_seen", agent->last_seen);
 	put_text(&rendering, "hostname", agent->hostname);
 	put_text(&rendering, "agent_version", agent->version);

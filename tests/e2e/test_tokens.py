@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens: what each role may call (every route of the OpenAPI document with every role), their life, and how often they may ask."""
+import datetime
 import json
 import time
 
@@ -11,6 +12,10 @@ from harness.net import eventually
 ROLES = ("admin", "editor", "viewer", "enroller")
 SCOPED = {"scoped editor": "editor", "scoped viewer": "viewer"}
 SCOPE = {"sni_suffixes": ["*.team-a.example"]}
+
+
+def unix(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def operations():
@@ -64,7 +69,7 @@ class TestLife:
         answer = shared_api.post("/v1/tokens", {"id": "ci", "role": "editor", "desc": "pipeline", "expires_in": "90d"}).expect(201)
         made, text = answer.json, answer.json["token"]
         assert answer.headers["Location"] == "/v1/tokens/ci" and text.startswith("tlsplane_editor_") and len(text) > 50
-        assert made["created_by"] == "admin" and 89 * 86400 < made["expires_at"] - time.time() < 91 * 86400
+        assert made["created_by"] == "admin" and 89 * 86400 < unix(made["expires_at"]) - time.time() < 91 * 86400
         seen = len(shared_api.transcript)
         one = shared_api.get("/v1/tokens/ci").expect(200).json
         assert one == {key: value for key, value in made.items() if key != "token"} and not one["expired"]
@@ -76,6 +81,11 @@ class TestLife:
         assert ci.get("/v1/ssls").status == 401
         assert shared_api.get("/v1/tokens/ci").status == 404 and shared_api.delete("/v1/tokens/ci").status == 404
         assert not any(text.encode() in answer for answer in shared_api.transcript[seen:])
+
+    def test_an_end_is_told_as_it_was_given(self, shared_api):
+        made = shared_api.post("/v1/tokens", {"role": "viewer", "expires_at": "2030-02-03T04:05:06Z"}).expect(201).json
+        again = shared_api.post("/v1/tokens", {"role": "viewer", "expires_at": int(unix(made["expires_at"]))}).expect(201).json
+        assert made["expires_at"] == again["expires_at"] == "2030-02-03T04:05:06Z"
 
     def test_ids_are_made_and_taken_once(self, shared_api):
         made = shared_api.post("/v1/tokens", {"role": "viewer"}).expect(201).json
@@ -107,7 +117,7 @@ class TestLife:
         ({"role": "viewer", "expires_in": "90"}, "/expires_in"), ({"role": "viewer", "expires_in": "1y"}, "/expires_in"),
         ({"role": "viewer", "expires_in": "99999999w"}, "/expires_in"), ({"role": "viewer", "expires_in": -5}, "/expires_in"),
         ({"role": "viewer", "expires_in": 1.5}, "/expires_in"), ({"role": "viewer", "expires_at": 1}, "/expires_at"),
-        ({"role": "viewer", "expires_at": "x"}, "/expires_at"), ({"role": "viewer", "expires_in": 9, "expires_at": 9999999999}, "/expires_in"),
+        ({"role": "viewer", "expires_at": "x"}, "/expires_at"), ({"role": "viewer", "expires_at": "2001-01-01T00:00:00Z"}, "/expires_at"), ({"role": "viewer", "expires_in": 9, "expires_at": 9999999999}, "/expires_in"),
         ({"role": "viewer", "desc": 1}, "/desc"), ({"role": "admin", "scope": SCOPE}, "/scope"), ({"role": "enroller", "scope": SCOPE}, "/scope"),
         ({"role": "viewer", "scope": {}}, "/scope"), ({"role": "viewer", "scope": []}, "/scope"), ({"role": "viewer", "scope": None}, "/scope"),
         ({"role": "viewer", "scope": {"x": 1}}, "/scope"), ({"role": "viewer", "scope": {"sni_suffixes": []}}, "/scope/sni_suffixes"),
@@ -129,7 +139,7 @@ class TestLife:
         assert shared_api.get("/v1/tokens/used").json["last_used_at"] is None
         used.get("/v1/ssls").expect(200)
         told = eventually(lambda: (lambda t: t["last_used_at"] and t)(shared_api.get("/v1/tokens/used").json), "the use is written", 10)
-        assert abs(told["last_used_at"] - time.time()) < 60 and told["last_used_from"] == "127.0.0.1"
+        assert abs(unix(told["last_used_at"]) - time.time()) < 60 and told["last_used_from"] == "127.0.0.1"
 
     def test_the_last_admin_that_lasts_stays(self, controlplane, api):
         answer = api.delete("/v1/tokens/admin")
@@ -238,5 +248,5 @@ def test_old_store_keeps_its_admin(controlplane, api):
         database.execute("INSERT INTO token (sha256, name, create_time) VALUES (?, 'before', 7)", (hashlib.sha256(b"text of before").digest(),))
     controlplane.start()
     before = controlplane.api.with_token("text of before").get("/v1/tokens/before").expect(200).json
-    assert (before["role"], before["created_at"], before["expires_at"]) == ("admin", 7, None)
+    assert (before["role"], before["created_at"], before["expires_at"]) == ("admin", "1970-01-01T00:00:07Z", None)
     assert json.dumps(before)

@@ -48,6 +48,8 @@ START_TEST(takes_all_members)
 	ck_assert_str_eq(token.id, "");
 	ck_assert_ptr_null(token.scope);
 	ck_assert_uint_eq(token.expire_time, NOW + 1);
+	ck_assert_int_eq(parse("{\"role\":\"admin\",\"expires_at\":\"2027-01-15T08:00:01Z\"}"), 0);
+	ck_assert_uint_eq(token.expire_time, NOW + 1);
 	ck_assert_int_eq(parse("{\"role\":\"viewer\"}"), 0);
 	ck_assert_uint_eq(token.expire_time, 0);
 }
@@ -133,7 +135,7 @@ START_TEST(is_told_without_its_text)
 	ck_assert_int_eq(parse("{\"id\":\"a\",\"role\":\"viewer\",\"expires_in\":60}"), 0);
 	document = token_render(&token, NOW + 59);
 	text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
-	ck_assert_str_eq(text, "{\"created_at\":1800000000,\"created_by\":\"\",\"expired\":false,\"expires_at\":1800000060,\"id\":\"a\","
+	ck_assert_str_eq(text, "{\"created_at\":\"2027-01-15T08:00:00Z\",\"created_by\":\"\",\"expired\":false,\"expires_at\":\"2027-01-15T08:01:00Z\",\"id\":\"a\","
 	                       "\"last_used_at\":null,\"role\":\"viewer\"}");
 	free(text);
 	json_decref(document);
