@@ -11,7 +11,10 @@
  * when they are.
  *
  * At most one uv_write is under way; meanwhile up to AHEAD_MAX bytes are encrypted ahead. So a queue of shared payloads
- * stays shared, and a slow peer costs its queue of references and two buffers. */
+ * stays shared, and a slow peer costs its queue of references and two buffers.
+ *
+ * A crowd that comes at once must not keep all else on the loop waiting for its signatures: a server moves handshakes for TURN_NS of a
+ * turn and leaves the rest unread, to be told of again in the next. */
 #include "net/channel.h"
 
 #include "base/secret.h"
@@ -32,6 +35,7 @@
 #define READ_SIZE (64 * 1024)
 #define RECORD_SIZE (16 * 1024)
 #define AHEAD_MAX (64 * 1024)
+#define TURN_NS 4000000
 
 enum channel_state { HANDSHAKING, OPEN, FLUSHING, LINGERING, GONE };
 
@@ -345,18 +349,33 @@ static void channel_ended(struct channel *channel, int status)
 	}
 }
 
-/* One for all channels of a thread: what was read is used up before on_read returns. */
+static bool is_turn_spent(struct channel_tls *tls, const uv_loop_t *loop)
+{
+	uint64_t now = uv_hrtime();
+
+	if (tls->turn != uv_now(loop)) {
+		tls->turn = uv_now(loop);
+		tls->turn_begun = now;
+	}
+	return now - tls->turn_begun >= TURN_NS;
+}
+
+/* One for all channels of a thread: what was read is used up before on_read returns. None at all: nothing is read now. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
 	static _Thread_local char memory[READ_SIZE];
+	struct channel *channel = handle->data;
+	bool later = channel->state == HANDSHAKING && channel->tls->server && is_turn_spent(channel->tls, handle->loop);
 
-	*ret = uv_buf_init(memory, sizeof(memory));
+	*ret = later ? uv_buf_init(NULL, 0) : uv_buf_init(memory, sizeof(memory));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *memory)
 {
 	struct channel *channel = stream->data;
 
+	if (len == UV_ENOBUFS && memory->base == NULL)
+		return; /* on_alloc put it off */
 	if (len < 0)
 		channel_ended(channel, (int)len);
 	else if (len > 0 && channel->state < FLUSHING)

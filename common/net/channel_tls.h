@@ -15,4 +15,5 @@ struct channel_tls {
 	bool is_pinned;
 	uint8_t ca_sha256[32];
 	struct buf alpn; /* length-prefixed names, RFC 7301 3.1 */
+	uint64_t turn, turn_begun; /* server: the loop's turn (its milliseconds) in which a handshake was last moved, and when it began (ns) */
 };

@@ -7,6 +7,7 @@
 #include "allocations.h"
 #include "unit.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -412,6 +413,63 @@ START_TEST(garbage_instead_of_tls)
 }
 END_TEST
 
+#define CROWD 200
+
+static int count_answered(const int *fds)
+{
+	struct pollfd polled;
+	int answered = 0;
+
+	for (size_t i = 0; i < CROWD; i++) {
+		polled = (struct pollfd){.fd = fds[i], .events = POLLIN};
+		answered += poll(&polled, 1, 0);
+	}
+	return answered;
+}
+
+/* 200 signatures take longer than a turn may: some are answered in the first one, all in the end. */
+START_TEST(a_crowd_leaves_the_loop_to_others)
+{
+	static struct end servers[CROWD], clients[CROWD];
+	struct channel_tls *server_side, *client_side;
+	uv_loop_t clients_loop;
+	int fds[2], client_fds[CROWD], opened = 0;
+
+	pki_make(&pki);
+	server_side = server_tls();
+	client_side = client_tls();
+	ck_assert_int_eq(uv_loop_init(&loop) + uv_loop_init(&clients_loop), 0);
+	for (size_t i = 0; i < CROWD; i++) {
+		servers[i] = clients[i] = (struct end){0};
+		sockets_make(fds);
+		client_fds[i] = fds[1];
+		end_start(&servers[i], &loop, fds[0], server_side, 60000);
+		end_start(&clients[i], &clients_loop, fds[1], client_side, 60000);
+	}
+	uv_run(&loop, UV_RUN_NOWAIT);
+	ck_assert_int_gt(count_answered(client_fds), 0);
+	ck_assert_int_lt(count_answered(client_fds), CROWD);
+	while (opened < 2 * CROWD) {
+		uv_run(&clients_loop, UV_RUN_NOWAIT);
+		uv_run(&loop, UV_RUN_NOWAIT);
+		opened = 0;
+		for (size_t i = 0; i < CROWD; i++) {
+			ck_assert_int_eq(servers[i].closed + clients[i].closed, 0);
+			opened += servers[i].opened + clients[i].opened;
+		}
+	}
+	for (size_t i = 0; i < CROWD; i++) {
+		channel_close(servers[i].channel, false, NULL);
+		channel_close(clients[i].channel, false, NULL);
+	}
+	ck_assert_int_eq(uv_run(&loop, UV_RUN_DEFAULT) + uv_run(&clients_loop, UV_RUN_DEFAULT), 0);
+	ck_assert_int_eq(uv_loop_close(&loop) + uv_loop_close(&clients_loop), 0);
+	channel_tls_unref(server_side);
+	channel_tls_unref(client_side);
+	pki_free(&pki);
+}
+END_TEST
+
 START_TEST(silence_ends_at_the_deadline)
 {
 	struct end server = {0};
@@ -578,5 +636,5 @@ END_TEST
 
 UNIT_MAIN("net/channel", every_size_there_and_back, too_large_to_send, close_inside_on_message, close_inside_on_open,
           the_owner_says_why, last_words_arrive, queue_marks, corked, flush_is_bounded, bad_frames, garbage_instead_of_tls,
-          silence_ends_at_the_deadline, a_cut_is_told_from_an_end, bad_descriptor, close_at_every_turn, no_memory,
-          no_memory_at_start)
+          a_crowd_leaves_the_loop_to_others, silence_ends_at_the_deadline, a_cut_is_told_from_an_end, bad_descriptor,
+          close_at_every_turn, no_memory, no_memory_at_start)
