@@ -119,7 +119,8 @@ static void channel_on_closed(struct channel *channel, const struct error *why, 
 	link->channel = NULL;
 	link->greeted = false;
 	uv_timer_stop(&link->beat);
-	if (link->uses_next && !link->soon && link->state != LINK_OPEN)
+	/* Which of two certificates the control plane knows is not certain before it has welcomed one: they take turns. */
+	if (identity_has_next(link->config.identity) && !link->soon && link->state != LINK_OPEN)
 		link->avoid_next = !link->avoid_next;
 	if (greeted)
 		link->config.events.on_disconnected(link->config.events.owner);

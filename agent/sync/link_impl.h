@@ -37,7 +37,7 @@ struct link {
 	uv_timer_t retry, beat;
 	unsigned silent;  /* beats without a message from the peer */
 	bool uses_next;   /* this connection shows the renewed certificate */
-	bool avoid_next;  /* it was refused; try the one in use */
+	bool avoid_next;  /* that one was not welcomed: it is the turn of the one in use */
 	bool renew_first; /* the peer said that the certificate has expired */
 	bool renew_sent, greeted;
 	bool soon;         /* reconnect at once: something good happened */

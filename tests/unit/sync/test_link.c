@@ -4,7 +4,9 @@
 #include "sync/link.h"
 
 #include "crypto/authority.h"
+#include "crypto/cert.h"
 #include "crypto/crypto.h"
+#include "crypto/key.h"
 #include "net/channel.h"
 #include "unit.h"
 
@@ -27,6 +29,10 @@ struct peer {
 	unsigned enrolments, hellos, renewals, expired, accepted;
 	unsigned busy;    /* so many Hellos are refused first */
 	bool say_expired; /* refuse Hello until something was renewed */
+	bool cut_renewed; /* the first connection that shows the renewed key is cut, and from then on only that key counts */
+	bool has_cut;
+	uint8_t renewed[SHA256_LEN]; /* of that key */
+	unsigned refused;
 };
 
 struct fixture {
@@ -74,12 +80,22 @@ static void reply_enroll(struct channel *channel, struct peer *peer, const Tlspl
 	ck_assert_int_eq(channel_send(channel, TLSPLANE__MESSAGE_TYPE__MESSAGE_ENROLL_REPLY, &reply.base, NULL), 0);
 }
 
+static void note_renewed(struct peer *peer, ProtobufCBinaryData csr)
+{
+	EVP_PKEY *key = NULL;
+
+	ck_assert_int_eq(authority_read_csr(BYTES(csr.data, csr.len), &key, NULL), 0);
+	ck_assert_int_eq(key_spki_sha256(key, peer->renewed, NULL), 0);
+	EVP_PKEY_free(key);
+}
+
 static void reply_renew(struct channel *channel, struct peer *peer, const Tlsplane__Renew *renew)
 {
 	CLEANUP(buf_deinit) struct buf certificate = BUF_NULL, ca = BUF_NULL;
 	Tlsplane__RenewReply reply = TLSPLANE__RENEW_REPLY__INIT;
 
 	issue(peer, renew->csr, 0, &certificate, &ca);
+	note_renewed(peer, renew->csr);
 	reply.certificate = field(&certificate);
 	reply.ca = field(&ca);
 	peer->renewals++;
@@ -99,6 +115,31 @@ static void refuse(struct channel *channel, Tlsplane__RefusedCode code, uint32_t
 	channel_close(channel, true, NULL);
 }
 
+static bool shows_renewed(struct channel *channel, const struct peer *peer)
+{
+	uint8_t shown[SHA256_LEN];
+
+	ck_assert_int_eq(cert_spki_sha256(channel_peer(channel), shown, NULL), 0);
+	return memcmp(shown, peer->renewed, sizeof(shown)) == 0;
+}
+
+/* True: that was the answer. */
+static bool cut_or_refuse(struct channel *channel, struct peer *peer)
+{
+	bool shown = shows_renewed(channel, peer);
+
+	if (!peer->cut_renewed || (!peer->has_cut && !shown) || (peer->has_cut && shown))
+		return false;
+	if (shown) {
+		peer->has_cut = true;
+		channel_close(channel, false, NULL);
+	} else {
+		peer->refused++;
+		refuse(channel, TLSPLANE__REFUSED_CODE__REFUSED_REVOKED, 10);
+	}
+	return true;
+}
+
 static void reply_hello(struct channel *channel, struct peer *peer)
 {
 	Tlsplane__Welcome welcome = TLSPLANE__WELCOME__INIT;
@@ -112,6 +153,8 @@ static void reply_hello(struct channel *channel, struct peer *peer)
 		refuse(channel, TLSPLANE__REFUSED_CODE__REFUSED_EXPIRED, 0);
 		return;
 	}
+	if (cut_or_refuse(channel, peer))
+		return;
 	welcome.epoch = 1;
 	welcome.revision = 1;
 	welcome.heartbeat_seconds = 1;
@@ -341,6 +384,24 @@ START_TEST(renews_at_half_life_and_switches)
 }
 END_TEST
 
+/* The control plane has let go of the old key, and the agent has not heard: it must not stay with that one. */
+START_TEST(a_cut_between_the_keys_strands_nobody)
+{
+	struct fixture fixture;
+
+	set_up(&fixture, AUTHORITY_CONTROLPLANE);
+	fixture.peer.issue_age = AUTHORITY_AGENT_LIFE / 2 + DAY;
+	fixture.peer.cut_renewed = true;
+	start_link(&fixture);
+	run_for(&fixture, 15000, &fixture.connects, 2);
+	ck_assert(fixture.peer.has_cut);
+	ck_assert_uint_eq(fixture.peer.refused, 1);
+	ck_assert_uint_eq(fixture.connects, 2);
+	ck_assert(!identity_has_next(fixture.identity));
+	tear_down(&fixture);
+}
+END_TEST
+
 START_TEST(expired_certificate_renews_first)
 {
 	struct fixture fixture;
@@ -467,6 +528,6 @@ START_TEST(addresses_are_checked)
 END_TEST
 
 UNIT_MAIN("sync/link", enrols_over_to_the_address_that_answers, renews_at_half_life_and_switches,
-          expired_certificate_renews_first, renews_when_the_peer_says_expired, comes_back_after_busy,
-          silent_peer_is_left, agent_posing_as_control_plane_learns_nothing, another_ca_learns_nothing,
-          closing_is_possible_at_any_moment, addresses_are_checked)
+          a_cut_between_the_keys_strands_nobody, expired_certificate_renews_first, renews_when_the_peer_says_expired,
+          comes_back_after_busy, silent_peer_is_left, agent_posing_as_control_plane_learns_nothing,
+          another_ca_learns_nothing, closing_is_possible_at_any_moment, addresses_are_checked)
