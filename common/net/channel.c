@@ -263,6 +263,8 @@ static void channel_opened(struct channel *channel)
 		channel_fail_named(channel, &err);
 		return;
 	}
+	if (strcmp(channel->alpn, CHANNEL_ALPN_ENROLL) == 0)
+		channel->reader.max = CHANNEL_ENROLL_FRAME_MAX;
 	uv_timer_stop(&channel->timer);
 	channel_move(channel, OPEN);
 	channel->events->on_open(channel, channel->owner);

@@ -18,6 +18,7 @@
 #include <uv.h>
 
 #define CHANNEL_FRAME_MAX (2u << 20)
+#define CHANNEL_ENROLL_FRAME_MAX (32u << 10) /* from who has no certificate, and from whom it asks for one */
 #define CHANNEL_QUEUE_HIGH (4u << 20) /* channel_is_writable turns false above */
 #define CHANNEL_QUEUE_LOW (1u << 20)  /* on_writable when it falls to this */
 

@@ -40,6 +40,8 @@ static int take_header(struct frame_reader *reader, struct bytes *input, struct 
 	if (reader->header_len < MESSAGE_HEADER_LEN)
 		return 0;
 	r = message_read_header(reader->header, &reader->want, &reader->type, err);
+	if (r == 0 && reader->max > 0 && reader->want > reader->max)
+		r = error_set(err, E_TOO_LARGE, "a frame of %zu bytes, here at most %zu are allowed", reader->want, reader->max);
 	return r < 0 ? r : 1;
 }
 
@@ -64,7 +66,7 @@ int frame_reader_take(struct frame_reader *reader, struct bytes *input, Tlsplane
 	if (r < 0)
 		return r;
 	*ret_type = reader->type;
-	frame_reader_deinit(reader);
-	frame_reader_init(reader);
+	buf_deinit(&reader->payload);
+	*reader = (struct frame_reader){.max = reader->max, .payload = {.sensitive = true}};
 	return 1;
 }

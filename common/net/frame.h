@@ -11,6 +11,7 @@
 struct frame_reader {
 	uint8_t header[MESSAGE_HEADER_LEN];
 	size_t header_len;          /* how much of it is there */
+	size_t max;                 /* of a payload; 0: CHANNEL_FRAME_MAX */
 	size_t want;                /* payload length, once the header is whole */
 	Tlsplane__MessageType type; /* likewise */
 	struct buf payload;         /* sensitive: it may hold keys */

@@ -121,6 +121,46 @@ START_TEST(enrolment_asks_for_none)
 }
 END_TEST
 
+static void send_more_than_strangers_may(struct end *end)
+{
+	struct error err = ERROR_NULL;
+
+	ck_assert_int_eq(end_send_renew(end, CHANNEL_ENROLL_FRAME_MAX, &err), 0);
+}
+
+static void send_what_strangers_may(struct end *end)
+{
+	struct error err = ERROR_NULL;
+
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(end_send_renew(end, CHANNEL_ENROLL_FRAME_MAX - 8, &err), 0);
+	channel_close(end->channel, true, NULL);
+}
+
+static void read_on(struct end *end, Tlsplane__MessageType type, const ProtobufCMessage *message)
+{
+}
+
+/* Anybody can enrol: what they make us keep is bounded, and nobody else's messages are. */
+START_TEST(strangers_send_little)
+{
+	struct end server = {0}, client = {.on_open = send_more_than_strangers_may};
+	struct end patient = {.on_message = read_on}, modest = {.on_open = send_what_strangers_may};
+	struct end generous = {0}, agent = {.on_open = send_more_than_strangers_may};
+
+	pki_make(&pki);
+	ends_run(&server, good_server(), &client, tls_client(CHANNEL_ALPN_ENROLL, NULL, NULL, pki.ca, NULL));
+	ck_assert_int_eq(server.opened, 1);
+	ck_assert_int_eq(server.messages, 0);
+	check_why(&server, E_TOO_LARGE, "at most");
+	ends_run(&patient, good_server(), &modest, tls_client(CHANNEL_ALPN_ENROLL, NULL, NULL, pki.ca, NULL));
+	ck_assert_int_eq(patient.messages, 2);
+	ends_run(&generous, good_server(), &agent, good_client());
+	ck_assert_int_eq(generous.messages, 1);
+	pki_free(&pki);
+}
+END_TEST
+
 START_TEST(expired_client)
 {
 	struct end server = {0}, client = {0};
@@ -362,6 +402,7 @@ START_TEST(bad_configurations)
 }
 END_TEST
 
-UNIT_MAIN("net/channel_tls", both_good, wrong_ca, no_certificate, enrolment_asks_for_none, expired_client, client_of_the_future,
-          expired_is_all_that_is_overlooked, expired_ca_is_not_overlooked, roles_do_not_swap, intermediates_are_refused,
-          pins, protocols, no_protocol_and_old_versions, no_tickets, bad_configurations)
+UNIT_MAIN("net/channel_tls", both_good, wrong_ca, no_certificate, enrolment_asks_for_none, strangers_send_little,
+          expired_client, client_of_the_future, expired_is_all_that_is_overlooked, expired_ca_is_not_overlooked,
+          roles_do_not_swap, intermediates_are_refused, pins, protocols, no_protocol_and_old_versions, no_tickets,
+          bad_configurations)
