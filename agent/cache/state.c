@@ -143,7 +143,7 @@ static int fall_back(struct cache *cache, struct error *err)
 	return r;
 }
 
-/* A fall-back is left uncommitted: state_settle. */
+/* A fall-back is left uncommitted: cache_settle. */
 static int start_steps(struct cache *cache, bool may_fall_back, struct cache_start *start, struct error *err)
 {
 	int r = database_run(cache->db, "BEGIN IMMEDIATE", err);

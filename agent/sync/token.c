@@ -2,6 +2,7 @@
 /* The join token's text form. */
 #include "base/file.h"
 #include "base/secret.h"
+#include "crypto/crypto.h"
 #include "model/kind.h"
 #include "sync/identity.h"
 
@@ -45,27 +46,6 @@ static int decode_base64url(const char *text, size_t len, uint8_t *data, size_t 
 	return 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static int decode_hex(const char *text, size_t len, uint8_t *data, size_t data_len)
-{
-	if (len != 2 * data_len)
-		return E_SYNTAX;
-	for (size_t i = 0; i < data_len; i++) {
-		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return E_SYNTAX;
-		data[i] = (uint8_t)(high << 4 | low);
-	}
-	return 0;
-}
-
 /* The id may contain dots: the secret and the hash are the last two parts. */
 int join_token_parse(const char *text, struct join_token *ret, struct error *err)
 {
@@ -85,7 +65,7 @@ int join_token_parse(const char *text, struct join_token *ret, struct error *err
 	    token.secret_len == 0)
 		return error_set(err, E_SYNTAX, "the join token's secret is malformed");
 	hash++;
-	if (decode_hex(hash, (size_t)(end - hash), token.ca_sha256, sizeof(token.ca_sha256)) < 0)
+	if (end - hash != 2 * SHA256_LEN || !crypto_unhex(hash, 2 * SHA256_LEN, token.ca_sha256))
 		return error_set(err, E_SYNTAX, "the join token's CA hash is malformed");
 	*ret = token;
 	return 0;
