@@ -33,7 +33,11 @@ class Target:
         for part in parts:
             self.api.apply(put=part, wait="acked", timeout=30).expect(200, 201)
 
-    def hammer(self, count, split):
+    def advance(self, split=lambda objects: [objects]):
+        self.number += 1
+        self.change(split(self.generation(self.number)))
+
+    def hammer(self, count, split=lambda objects: [objects]):
         """What the clients have seen, the generations that they were given meanwhile, one as soon as all agents have the one before."""
         argv = [HAMMER, "--port", self.port, "--backends", ",".join(map(str, self.backends)), "--count", count, "--threads", 6, *SITES]
         with subprocess.Popen([str(word) for word in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as clients:
@@ -42,8 +46,7 @@ class Target:
             reader.start()
             try:
                 while clients.poll() is None:
-                    self.number += 1
-                    self.change(split(self.generation(self.number)))
+                    self.advance(split)
             finally:
                 clients.kill()
                 reader.join()
@@ -58,7 +61,7 @@ def target(controlplane, agent, ca):
 def test_every_handshake_sees_one_revision(target, agent):
     count = scaled(50_000, 1_000_000)
     before = agent.daemon.rss_kib()
-    seen, told = target.hammer(count, lambda objects: [objects])
+    seen, told = target.hammer(count)
     assert (seen["handshakes"], seen["failed"], seen["mixed"], seen["backwards"]) == (count, 0, 0, 0), told
     assert target.number - 1 <= seen["newest"] <= target.number and target.number > 100
     agent.wait_applied()
