@@ -73,7 +73,7 @@ def test_control_plane(world, controlplane, bodies, what, calls, stays):
     found = history.check(controlplane.dir)
     history.check_objects(found)
     assert not set(history.refused) & set(found.requests), "refused, and done"
-    assert points >= 2
+    assert points >= 2 or calls not in ("read", "write", "sync", CHANGES)  # which every write makes
     figure(f"disk of a control plane refuses {calls if isinstance(calls, str) else 'any change'} in {what}, {'for good' if stays else 'once'}",
            points=points, refused=refused, half_done=0)
 
@@ -98,8 +98,9 @@ def test_full_for_longer(world, controlplane, backend, ca, bodies):
     assert sites.seen(port) == 2 and watch.looks
 
 
-# A read that fails with EIO is "malformed" to SQLite.
-REASONS = ("Input/output error", "disk I/O error", "database disk image is malformed", "unable to open database file")
+# A read that fails with EIO is "malformed" to SQLite; what it can't open for writing it opens for reading.
+REASONS = ("Input/output error", "disk I/O error", "database disk image is malformed", "unable to open database file",
+           "attempt to write a readonly database")
 
 
 def ended_with_reason(daemon, struck):
