@@ -174,9 +174,11 @@ struct client *client_free(struct client *client)
 
 void answer_deinit(struct answer *answer)
 {
+	bool sensitive = answer->body.sensitive;
+
 	buf_deinit(&answer->body);
 	json_decref(answer->document);
-	*answer = (struct answer){0};
+	*answer = (struct answer){.body = {.sensitive = sensitive}};
 }
 
 /* One try ---------------------------------------------------------------------------------------------------------- */

@@ -46,7 +46,7 @@ struct answer {
 	uint32_t retry_after;
 };
 
-void answer_deinit(struct answer *answer);
+void answer_deinit(struct answer *answer); /* it can be filled again: whether its body is sensitive stays */
 DEFINE_CLEANUP_VALUE(struct answer, answer_deinit);
 
 /* 0: an answer of 2xx. E_REFUSED: another one, in *answer too. E_TIMEOUT: not reached, or the time is over (*answer may hold the last
