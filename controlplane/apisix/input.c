@@ -175,20 +175,20 @@ static int find_foreign(json_t *document, struct error *err)
 
 /* The schema ------------------------------------------------------------------------------------------------------------ */
 
-int input_check_schema(json_t *document, struct error *err)
+int input_check_schema(json_t *document, json_t *schema, struct error *err)
 {
 	char text[SCHEMA_TEXT_MAX];
-	json_t *schema = schema_load();
-	bool fits = schema != NULL && schema_fits(schema, document, text);
+	json_t *rules = schema != NULL ? json_incref(schema) : schema_load();
+	bool fits = rules != NULL && schema_fits(rules, document, text);
 
-	json_decref(schema);
-	if (schema == NULL)
+	json_decref(rules);
+	if (rules == NULL)
 		return error_nomem(err);
 	return fits ? 0 : error_set(err, E_SYNTAX, "%s", text);
 }
 
 /* A key that is left out may be stored, which only the transaction knows: the schema is shown one in its place. */
-static int check_without_key(json_t *document, struct error *err)
+static int check_without_key(json_t *document, json_t *schema, struct error *err)
 {
 	static const char stand_in[] = "----------------------------------------------------------------";
 	bool left_out = json_is_object(document) && json_object_get(document, "key") == NULL;
@@ -196,7 +196,7 @@ static int check_without_key(json_t *document, struct error *err)
 
 	if (left_out && json_object_set_new(document, "key", json_string(stand_in)) < 0)
 		return error_nomem(err);
-	r = input_check_schema(document, err);
+	r = input_check_schema(document, schema, err);
 	if (left_out)
 		(void)json_object_del(document, "key");
 	return r;
@@ -264,12 +264,12 @@ void input_restore(json_t *document)
 	(void)json_object_del(document, "spelled");
 }
 
-int input_translate(json_t *document, struct error *err)
+int input_translate(json_t *document, json_t *schema, struct error *err)
 {
 	int r = find_foreign(document, err);
 
 	if (r == 0) {
-		r = check_without_key(document, err);
+		r = check_without_key(document, schema, err);
 		r = r == E_SYNTAX ? error_prefix(err, r, "invalid configuration") : r;
 	}
 	if (r < 0)

@@ -23,13 +23,13 @@ int input_has_no_id(json_t *document, const char *path_id, struct error *err) MU
 /* create_time and update_time are the server's. */
 int input_has_no_times(json_t *document, struct error *err) MUST_USE;
 
-/* The schema, without the words "invalid configuration". */
-int input_check_schema(json_t *document, struct error *err) MUST_USE;
+/* The schema, without the words "invalid configuration". schema: schema_load's, for who has many documents; NULL: it is loaded for this one. */
+int input_check_schema(json_t *document, json_t *schema, struct error *err) MUST_USE;
 /* Takes from our form of an object what its writer had left to the defaults; what input_translate has noted goes. */
 void input_restore(json_t *document);
 /* The schema, where a missing key may be one that is stored; what APISIX has and we don't; then changes document to what ours is, with
  * "spelled" noting which defaults were written out. */
-int input_translate(json_t *document, struct error *err) MUST_USE;
+int input_translate(json_t *document, json_t *schema, struct error *err) MUST_USE;
 
 /* Sets what stands at the path below document ("labels/team"), making objects on the way. */
 int input_set_at(json_t *document, const char *const *path, size_t len, json_t *value, struct error *err) MUST_USE;

@@ -103,56 +103,55 @@ static void make_id(char id[ID_MAX + 1])
 	snprintf(id, ID_MAX + 1, "%020" PRIu64, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
 }
 
-static void create(struct call *call)
+static void read_new(struct call *call, struct store_reader *reader)
 {
-	char id[ID_MAX + 1];
-	int r;
+	int r = apisix_take_body(call, "missing configurations");
 
-	if (call->document == NULL) {
-		apisix_refuse(call, "missing configurations");
-		return;
-	}
-	r = input_has_no_id(call->document, call->id, &call->error);
+	if (r == 0)
+		r = input_has_no_id(call->document, call->id, &call->error);
 	if (r == 0)
 		r = input_has_no_times(call->document, &call->error);
 	if (r == 0)
-		r = input_translate(call->document, &call->error);
-	if (r < 0) {
-		call_reply_error(call);
-		return;
-	}
+		(void)!input_translate(call->document, NULL, &call->error);
+}
+
+static void create(struct call *call)
+{
+	char id[ID_MAX + 1];
+
 	make_id(id);
 	submit(call, CHANGE_CREATE, id, NULL);
 }
 
 void apisix_ssls_create(struct call *call)
 {
-	apisix_load_body(call, create);
+	apisix_load_body(call, read_new, create);
+}
+
+/* call->id becomes the body's where the path has none. */
+static void read_whole(struct call *call, struct store_reader *reader)
+{
+	char id[ID_MAX + 1];
+	int r = apisix_take_body(call, "missing configurations");
+
+	if (r == 0)
+		r = input_take_id(call->document, call->id, id, &call->error);
+	if (r == 0)
+		r = input_has_no_times(call->document, &call->error);
+	if (r == 0)
+		r = input_translate(call->document, NULL, &call->error);
+	if (r == 0)
+		memcpy(call->id, id, sizeof(call->id));
 }
 
 static void put(struct call *call)
 {
-	char id[ID_MAX + 1];
-	int r;
-
-	if (call->document == NULL) {
-		apisix_refuse(call, "missing configurations");
-		return;
-	}
-	r = input_take_id(call->document, call->id, id, &call->error);
-	if (r == 0)
-		r = input_has_no_times(call->document, &call->error);
-	if (r == 0)
-		r = input_translate(call->document, &call->error);
-	if (r < 0)
-		call_reply_error(call);
-	else
-		submit(call, CHANGE_PUT, id, NULL);
+	submit(call, CHANGE_PUT, call->id, NULL);
 }
 
 void apisix_ssls_put(struct call *call)
 {
-	apisix_load_body(call, put);
+	apisix_load_body(call, read_whole, put);
 }
 
 void apisix_ssls_delete(struct call *call)
@@ -198,7 +197,7 @@ static void run_patch(struct call *call, struct store_reader *reader)
 	call->document = change_document(call, current, patch);
 	json_decref(current);
 	if (call->document != NULL && input_take_id(call->document, call->id, id, &call->error) == 0)
-		(void)!input_translate(call->document, &call->error);
+		(void)!input_translate(call->document, NULL, &call->error);
 }
 
 static void put_back(struct call *call)
@@ -209,19 +208,20 @@ static void put_back(struct call *call)
 	submit(call, CHANGE_PUT, call->id, etag);
 }
 
-static void patch(struct call *call)
+static void read_patch(struct call *call, struct store_reader *reader)
 {
 	bool is_whole = http_path_segment(call->http, 4) == NULL;
 
-	if (call->document == NULL)
-		apisix_refuse(call, "missing new configuration");
-	else if (is_whole && !json_is_object(call->document))
-		apisix_refuse(call, "invalid configuration");
-	else
-		call_run(call, run_patch, put_back);
+	if (apisix_take_body(call, "missing new configuration") == 0 && is_whole && !json_is_object(call->document))
+		error_set(&call->error, E_SYNTAX, "invalid configuration");
+}
+
+static void patch(struct call *call)
+{
+	call_run(call, run_patch, put_back);
 }
 
 void apisix_ssls_patch(struct call *call)
 {
-	apisix_load_body(call, patch);
+	apisix_load_body(call, read_patch, patch);
 }

@@ -425,6 +425,20 @@ class TestSchema:
         assert rows["ssls", 3]["error"] == "failed to parse cert: PEM_read_bio_X509_AUX() failed" and "twice" in rows["ssls", 4]["error"]
         assert shared_api.head() == head, "something was written"
 
+    def test_ids_of_what_is_wrong(self, apisix):
+        """Also of other collections, and of what only looks like an id."""
+        body = apisix("POST", f"{ADMIN}/configs/validate", {"ssls": ["text", {"id": {"a": 1}}, {"id": 7}], "routes": [{"id": "r"}, "r", {"id": 5}]}).expect(400).json
+        assert [row.get("resource_id") for row in body["errors"]] == ["r", None, 5, None, None, "7"], body
+
+    def test_many_objects_hold_nobody_up(self, world):
+        """So many are looked at beside the loop, which everybody shares; and the schema is not read for each of them anew."""
+        api = world.controlplane().api
+        body = Apisix(api)("POST", f"{ADMIN}/configs/validate", b'{"ssls": [' + b", ".join([b"{}"] * 20000) + b"]}").expect(400).json
+        assert body["error_msg"] == FAILED and [row["index"] for row in body["errors"]] == list(range(100))
+        metrics = api.get("/metrics").expect(200).body.decode()
+        longest = float(re.search(r"^tlsplane_loop_turn_cpu_longest_seconds (\S+)$", metrics, re.M)[1])
+        assert longest < 0.1, "seconds of the processor's time"
+
     @pytest.mark.parametrize("body", [b"", b"[]", b'{"ssls": {}}', b'{"colours": []}', b"ssls:\n  - id: 1\n"])
     def test_what_is_no_configuration(self, apisix, body):
         assert "error_msg" in apisix("POST", f"{ADMIN}/configs/validate", body).expect(400).json

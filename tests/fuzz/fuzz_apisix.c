@@ -37,8 +37,8 @@ static void as_put(json_t *document)
 	check_reason(r, &err);
 	if (r == 0)
 		check_reason(input_has_no_times(document, &err), &err);
-	check_reason(input_check_schema(document, &err), &err);
-	r = input_translate(document, &err);
+	check_reason(input_check_schema(document, NULL, &err), &err);
+	r = input_translate(document, NULL, &err);
 	check_reason(r, &err);
 	if (r == 0)
 		as_ours(document, "id");
@@ -51,7 +51,7 @@ static void as_sub_path(json_t *value)
 	struct error err = ERROR_NULL;
 
 	check_reason(input_set_at(document, path, ARRAY_LEN(path), value, &err), &err);
-	check_reason(input_translate(document, &err), &err);
+	check_reason(input_translate(document, NULL, &err), &err);
 	json_decref(document);
 }
 

@@ -105,7 +105,7 @@ START_TEST(translates)
 {
 	json_t *document = load("{\"snis\": [\"a.b\", \"c\", \"A.B\", \"a.b\"], \"ssl_protocols\": [], " SSL "}");
 
-	ck_assert_msg(input_translate(document, &err) == 0, "%s", err.text);
+	ck_assert_msg(input_translate(document, NULL, &err) == 0, "%s", err.text);
 	check_dump(json_incref(json_object_get(document, "snis")), "[\"a.b\",\"c\"]");
 	ck_assert_ptr_null(json_object_get(document, "ssl_protocols"));
 	json_decref(document);
@@ -116,11 +116,11 @@ START_TEST(remembers_defaults_that_are_written_out)
 {
 	json_t *document = load("{\"sni\": \"a\", \"status\": 1, \"type\": \"server\", " SSL "}");
 
-	ck_assert_int_eq(input_translate(document, &err), 0);
+	ck_assert_int_eq(input_translate(document, NULL, &err), 0);
 	check_dump(json_incref(json_object_get(document, "spelled")), "[\"status\",\"type\"]");
 	json_decref(document);
 	document = load("{\"sni\": \"a\", \"status\": 0, " SSL "}");
-	ck_assert_int_eq(input_translate(document, &err), 0);
+	ck_assert_int_eq(input_translate(document, NULL, &err), 0);
 	ck_assert_ptr_null(json_object_get(document, "spelled"));
 	json_decref(document);
 	document = load("{\"status\": 1, \"type\": \"server\", \"spelled\": [\"type\"]}");
@@ -137,9 +137,9 @@ START_TEST(lets_a_key_be_left_out)
 {
 	json_t *document = load("{\"sni\": \"a.b\", \"cert\": " PEM_128 "}");
 
-	ck_assert_int_eq(input_check_schema(document, &err), E_SYNTAX);
+	ck_assert_int_eq(input_check_schema(document, NULL, &err), E_SYNTAX);
 	ck_assert_str_eq(err.text, "then clause did not match");
-	ck_assert_int_eq(input_translate(document, &err), 0);
+	ck_assert_int_eq(input_translate(document, NULL, &err), 0);
 	ck_assert_ptr_null(json_object_get(document, "key"));
 	json_decref(document);
 }
@@ -163,7 +163,7 @@ START_TEST(refuses_what_is_elsewhere)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		json_t *document = load(rows[i].body);
 
-		ck_assert_int_eq(input_translate(document, &err), E_SYNTAX);
+		ck_assert_int_eq(input_translate(document, NULL, &err), E_SYNTAX);
 		ck_assert_msg(strstr(err.text, rows[i].part) != NULL, "%s", err.text);
 		json_decref(document);
 	}
