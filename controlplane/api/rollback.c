@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define OBJECTS_MAX 1000 /* named; they are looked through on the loop */
+
 static void fault(struct call *call, const char *code, const char *pointer, const char *detail)
 {
 	findings_add(&call->findings, FINDING_ERROR, code, pointer, "%s", detail);
@@ -49,7 +51,7 @@ static void take_object(struct call *call, json_t *value, struct change_item *it
 		snprintf(item->id, sizeof(item->id), "%s", id);
 }
 
-/* How many objects are named; 0 also when the body says nothing. */
+/* How many objects are named; 0 also when the body says nothing, or too much. */
 static size_t count_objects(struct call *call)
 {
 	json_t *list = json_object_get(call->document, "objects");
@@ -63,7 +65,10 @@ static size_t count_objects(struct call *call)
 	check_members(call, call->document, "", "objects", NULL);
 	if (list != NULL && (!json_is_array(list) || json_array_size(list) == 0))
 		fault(call, "wrong-type", "/objects", "expected an array of at least one object; leave it out for all of them");
-	return json_array_size(list);
+	if (json_array_size(list) <= OBJECTS_MAX)
+		return json_array_size(list);
+	fault(call, "out-of-range", "/objects", "at most 1000 objects; leave them out for all that has changed");
+	return 0;
 }
 
 static struct change_request *read_request(struct call *call)

@@ -13,6 +13,7 @@
 struct call;
 
 #define ROUTE_BODY_MAX (8u << 20)
+#define ROUTE_SMALL_BODY_MAX (256u << 10) /* of what the loop itself looks through */
 #define ROUTE_APPLY_BODY_MAX (64u << 20)
 #define ROUTE_LINES_BODY_MAX (256u << 20) /* the same as NDJSON: never in memory as a whole once it is read */
 #define ROUTE_SEGMENTS_MAX 6 /* more than any path has */

@@ -184,8 +184,10 @@ def test_rollback_of_some_objects(api):
     assert twice.codes == ["duplicate"]
     for bad, pointer in (({"objects": []}, "/objects"), ({"object": []}, ""), ([], ""), ({"objects": ["b"]}, "/objects/0"),
                          ({"objects": [{"kind": "agents", "id": "x"}]}, "/objects/0/kind"), ({"objects": [{"kind": "ssls"}]}, "/objects/0/id"),
-                         ({"objects": [{"kind": "ssls", "id": "x", "value": 1}]}, "/objects/0")):
+                         ({"objects": [{"kind": "ssls", "id": "x", "value": 1}]}, "/objects/0"),
+                         ({"objects": [{"kind": "ssls", "id": f"x{i}"} for i in range(1001)]}, "/objects")):
         assert pointer in rollback(api, target, bad).expect(422).pointers, bad
+    assert rollback(api, target, {"objects": [0] * 200000}).status == 413
     assert api.get("/v1/upstreams/b").json["nodes"] == upstream(2)["nodes"]
 
 
