@@ -92,6 +92,7 @@ void poll_wait(struct call *call)
 		return;
 	}
 	if (call->poll_seen < api->announced) { /* committed since the answer was read */
+		json_decref(TAKE_PTR(call->document));
 		revisions_list(call);
 		return;
 	}
