@@ -8,6 +8,7 @@
 #include "api/write.h"
 #include "base/secret.h"
 #include "change/credentials.h"
+#include "crypto/crypto.h"
 #include "store/token.h"
 
 #include <stdio.h>
@@ -155,6 +156,15 @@ static int prepare(struct making *making)
 	return r;
 }
 
+/* Is this the token that was told then? Another may bear its id by now. E_NOT_FOUND. */
+static int is_its_text(const struct store_token *token, const struct secret *text, struct error *err)
+{
+	uint8_t sha256[SHA256_LEN];
+	int r = text != NULL ? crypto_sha256(BYTES(text->data, text->len), sha256, err) : E_NOT_FOUND;
+
+	return r == 0 && memcmp(sha256, token->sha256, SHA256_LEN) != 0 ? E_NOT_FOUND : r;
+}
+
 /* A token that was made before and has been revoked since is not made again. */
 static void run_again(struct call *call, struct store_reader *reader)
 {
@@ -162,7 +172,9 @@ static void run_again(struct call *call, struct store_reader *reader)
 	CLEANUP(store_token_deinit) struct store_token token = {0};
 	int r = store_get_token(reader, receipt->id, &token, &call->error);
 
-	if (r == E_NOT_FOUND || receipt->secret == NULL)
+	if (r == 0)
+		r = is_its_text(&token, receipt->secret, &call->error);
+	if (r == E_NOT_FOUND)
 		error_set(&call->error, E_GONE, "this token was made before, and has been revoked since");
 	if (call->error.code == 0)
 		call->document = token_render(&token, call_now());

@@ -82,6 +82,10 @@ class TestReplay:
         shared_api.with_token(made["token"]).get("/v1/ssls").expect(200)
         shared_api.delete(f"/v1/tokens/{made['id']}").expect(200)
         assert post(shared_api, path, body, f"secret-{path}").status == 410, "a revoked one is not made again"
+        post(shared_api, path, {"role": "viewer", "id": "named"}, "named").expect(201)
+        shared_api.delete("/v1/tokens/named").expect(200)
+        shared_api.post(path, {"role": "viewer", "id": "named"}).expect(201)
+        assert post(shared_api, path, {"role": "viewer", "id": "named"}, "named").status == 410, "nor told again as if it were its namesake"
 
     def test_a_rotation_is_begun_once(self, world):
         api = world.controlplane().api
