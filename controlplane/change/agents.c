@@ -13,6 +13,7 @@
 #include "crypto/crypto.h"
 #include "model/body.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 
 #define MADE_ID_BYTES 6
 #define MADE_ID_TRIES 16
+#define STRANGERS_MAX 60 /* rows of the audit trail in a window; one more sums up the rest when the next begins */
+#define STRANGERS_WINDOW (UINT64_C(60) * 1000000000)
 
 struct agent_job {
 	struct job job;
@@ -36,6 +39,7 @@ struct agent_job {
 	uint8_t certificate_sha256[SHA256_LEN];
 	uint64_t not_after;
 	uint64_t now;
+	bool is_stranger; /* the token that was shown is none of ours */
 	int (*apply)(struct agent_job *job, struct store_writer *writer, struct error *err);
 };
 
@@ -246,13 +250,15 @@ static int apply_enrol(struct agent_job *job, struct store_writer *writer, struc
 	Tlsplane__JoinToken *token;
 	int code = load(writer, KIND_JOIN_TOKEN, job->enrol.token_id, &row, &body, err);
 
+	job->is_stranger = code == E_NOT_FOUND;
 	if (code == E_NOT_FOUND)
 		return error_set(err, E_FORBIDDEN, "join token %s does not exist", job->enrol.token_id);
 	if (code != 0)
 		return code;
 	token = (Tlsplane__JoinToken *)body;
-	if (!secret_is_equal(BYTES(token->secret_sha256.data, token->secret_sha256.len),
-	                     BYTES(job->enrol.token_secret_sha256, SHA256_LEN)))
+	job->is_stranger = !secret_is_equal(BYTES(token->secret_sha256.data, token->secret_sha256.len),
+	                                    BYTES(job->enrol.token_secret_sha256, SHA256_LEN));
+	if (job->is_stranger)
 		return error_set(err, E_FORBIDDEN, "join token %s: wrong secret", job->enrol.token_id);
 	if (job->now >= token->expires_at)
 		return error_set(err, E_FORBIDDEN, "join token %s has expired", job->enrol.token_id);
@@ -325,6 +331,28 @@ static int agent_audit(struct agent_job *job, struct store_writer *writer, struc
 	return store_audit(writer, author, action, job->code == 0 ? "unchanged" : error_name(job->code), err);
 }
 
+/* Nobody in particular: a row as long as there are few of them. */
+static int stranger_audit(struct agent_job *job, struct store_writer *writer, struct store_author *author, struct error *err)
+{
+	struct strangers *strangers = &job->job.engine->strangers;
+	const struct store_author nobody = {.now = job->now};
+	uint64_t now = uv_hrtime(), left_out = strangers->left_out;
+	char action[96];
+	int code = 0;
+
+	if (strangers->rows == 0 || now - strangers->since >= STRANGERS_WINDOW) {
+		*strangers = (struct strangers){.since = now};
+		snprintf(action, sizeof(action), "and %" PRIu64 " more refused enrolments", left_out);
+		code = left_out > 0 ? store_audit(writer, &nobody, action, error_name(E_FORBIDDEN), err) : 0;
+	}
+	if (strangers->rows == STRANGERS_MAX) {
+		strangers->left_out++;
+		return code;
+	}
+	strangers->rows++;
+	return code == 0 ? agent_audit(job, writer, author, err) : code;
+}
+
 static int agent_run(struct job *base, struct store_writer *writer, struct error *err)
 {
 	struct agent_job *job = container_of(base, struct agent_job, job);
@@ -341,7 +369,7 @@ static int agent_run(struct job *base, struct store_writer *writer, struct error
 	if (code != 0) {
 		store_revision_abort(writer);
 		agent_fail(base, &error);
-		return agent_audit(job, writer, &author, err);
+		return job->is_stranger ? stranger_audit(job, writer, &author, err) : agent_audit(job, writer, &author, err);
 	}
 	code = store_revision_end(writer, &revision, &error);
 	if (code == E_EXISTS)

@@ -106,6 +106,13 @@ struct erasure {
 	bool hurried;        /* nobody waits for long any more */
 };
 
+/* agents.c, the writer thread's: refused enrolments by who has shown no token that is right. Anybody can make them, so not each has a row. */
+struct strangers {
+	uint64_t since; /* uv_hrtime: when the window began */
+	unsigned rows;  /* of the audit trail, in this window */
+	uint64_t left_out;
+};
+
 struct change_engine {
 	struct change_config config;
 	struct store_writer *writer; /* the writer thread's */
@@ -126,6 +133,7 @@ struct change_engine {
 	struct rotation rotation;
 	struct upkeep upkeep;
 	struct erasure erasure;
+	struct strangers strangers;
 	struct durations turns; /* of the writer thread, each from waking up to waiting again */
 	bool dry_run; /* one of more than CHANGE_DRY_ITEMS_MAX items is under way */
 	bool stop;    /* the writer ends when the queue is empty */

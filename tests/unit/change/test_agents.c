@@ -2,6 +2,7 @@
 /* Join tokens, enrolment and its races, renewal, confirmation, labels, revocation. */
 #include "fixture.h"
 
+#include "change/engine.h"
 #include "channel.pb-c.h"
 #include "crypto/authority.h"
 #include "model/body.h"
@@ -225,6 +226,58 @@ START_TEST(test_enrol)
 }
 END_TEST
 
+struct rows {
+	size_t count;
+	char last[128];
+};
+
+static int on_row(const struct store_audit_row *row, void *context)
+{
+	struct rows *rows = context;
+
+	rows->count++;
+	snprintf(rows->last, sizeof(rows->last), "%s", row->action);
+	return 0;
+}
+
+static struct rows forbidden_rows(void)
+{
+	const struct store_audit_filter filter = {.outcome = "forbidden"};
+	struct rows rows = {0};
+
+	OK(store_list_audit(test_reader, &filter, 0, on_row, &rows, &test_error));
+	return rows;
+}
+
+/* Whoever reaches the port can be refused as often as it likes; the audit trail, which nothing is ever taken from, grows by little. */
+START_TEST(test_strangers)
+{
+	struct token token = make_token("{\"ttl\": 60}"), wrong = token, unknown = token;
+	CLEANUP(enrolled_deinit) struct enrolled first = {0};
+	EVP_PKEY *key = new_key(), *other = new_key();
+	struct rows rows;
+
+	wrong.secret_sha256[0] ^= 1;
+	snprintf(unknown.id, sizeof(unknown.id), "unknown");
+	for (int i = 0; i < 75; i++)
+		ck_assert_int_eq(enrol(i % 2 == 0 ? &wrong : &unknown, key).code, E_FORBIDDEN);
+	ck_assert_uint_eq(forbidden_rows().count, 60);
+	first = enrol(&token, key);
+	ck_assert_int_eq(first.code, 0);
+	ck_assert_int_eq(enrol(&token, other).code, E_FORBIDDEN); /* this token is one of ours */
+	ck_assert_uint_eq(forbidden_rows().count, 61);
+
+	test_engine->strangers.since -= UINT64_C(61) * 1000000000; /* the writer sleeps */
+	ck_assert_int_eq(enrol(&wrong, key).code, E_FORBIDDEN);
+	rows = forbidden_rows();
+	ck_assert_uint_eq(rows.count, 63);
+	ck_assert_int_eq(strncmp(rows.last, "enrol ", 6), 0);
+	ck_assert_uint_eq(test_engine->strangers.left_out, 0);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(other);
+}
+END_TEST
+
 START_TEST(test_expired_token)
 {
 	struct token token = make_token("{\"ttl\": 1}");
@@ -380,6 +433,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, engine_setup, engine_teardown);
 	tcase_add_test(tcase, test_token);
 	tcase_add_test(tcase, test_enrol);
+	tcase_add_test(tcase, test_strangers);
 	tcase_add_test(tcase, test_expired_token);
 	tcase_add_test(tcase, test_fixed_id);
 	tcase_add_test(tcase, test_race);
