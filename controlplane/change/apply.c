@@ -6,6 +6,7 @@
 #include "change/rollback.h"
 #include "change/tickets.h"
 
+#include "base/memory.h"
 #include "store/store_history.h"
 
 #include <inttypes.h>
@@ -351,17 +352,18 @@ int request_run(struct job *base, struct store_writer *writer, struct error *err
 	const struct change_request *request = &job->request;
 	struct store_author author = {request->actor, request->request_id, request->source, job->limits.now};
 	struct error error = ERROR_NULL;
+	uint64_t failures = memory_failures();
 	int code = store_revision_begin(writer, &author, err);
 
 	if (code != 0)
 		return code;
 	entitle(request, writer);
-	code = apply_items(job, writer, &error);
+	code = memory_judge(failures, apply_items(job, writer, &error), &error);
 	if (code != 0 && is_refusal(code))
 		code = error_set(&error, E_INTERNAL, "a store call was refused unexpectedly: %s", error.text);
 	if (code != 0)
 		request_fail(job, &error);
-	job->result.created = request->items_len > 0 && !job->items[0].existed && !job->items[0].deleted;
+	job->result.created = request->items_len > 0 && job->items[0].written && !job->items[0].existed;
 	if (request->dry_run)
 		return end_dry_run(job, writer, err);
 	if (job->result.code != 0) {
@@ -373,6 +375,7 @@ int request_run(struct job *base, struct store_writer *writer, struct error *err
 	code = end_revision(job, writer, &author, err);
 	if (code == 0)
 		code = receipt_write_request(job, writer, err);
+	code = memory_judge(failures, code, err);
 	job->result.audited = code == 0;
 	if (code == 0 && job->row.memory != NULL)
 		change_format_etag(&job->row.state.object, job->result.etag);

@@ -142,7 +142,7 @@ void change_agent_status(struct change_engine *engine, const struct store_agent_
 	uv_mutex_lock(&engine->mutex);
 	code = status_queue_put(&engine->statuses, status, uv_hrtime());
 	if (engine->statuses.count == 1)
-		uv_cond_signal(&engine->cond); /* it sleeps without a deadline */
+		uv_cond_signal(&engine->cond); /* it may sleep for longer than that may wait */
 	uv_mutex_unlock(&engine->mutex);
 	if (code != 0)
 		log_event(LOG_WARNING, "agent status not kept: out of memory", LOG_STR("agent", status->id));
