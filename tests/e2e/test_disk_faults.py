@@ -160,7 +160,7 @@ def test_agent(world, controlplane, backend, ca, calls, stays):
                 cached = judge_cache(agent.dir)
                 assert cached == head if state == "applied" else cached < head or state == "not durable", (kind, at, state, cached)
                 nacks += state == "nacked"
-                assert sites.seen(port) in (sites.newest, sites.newest - 1)
+                assert sites.all_seen(port) <= {sites.newest, sites.newest - 1}  # what was refused may come again meanwhile
                 disk.disarm()
                 sites.put(wait="acked", timeout=30).expect(200)
                 points += struck > 0

@@ -40,11 +40,15 @@ class Generations:
             self.acked = self.newest
         return answer
 
+    def all_seen(self, port):
+        """The generations that sites show, one after the other."""
+        return {self.order[tls.leaf(port, site)] for site in SITES}
+
     def seen(self, port):
         """The generation that all sites show; of one and the same snapshot only when nothing changes meanwhile."""
-        numbers = {site: self.order[tls.leaf(port, site)] for site in SITES}
-        assert len(set(numbers.values())) == 1, f"half a revision: {numbers}"
-        return numbers[SITES[0]]
+        numbers = self.all_seen(port)
+        assert len(numbers) == 1, f"half a revision: {numbers}"
+        return numbers.pop()
 
 
 class Watch:
