@@ -176,6 +176,17 @@ const char *column_text(const struct statement *statement, int column)
 	return (const char *)sqlite3_column_text(statement->handle, column);
 }
 
+int column_text_or_null(const struct statement *statement, int column, const char **ret, struct error *err)
+{
+	bool is_null = sqlite3_column_type(statement->handle, column) == SQLITE_NULL; /* asked first: a failure makes it one */
+	const char *text = column_text(statement, column);
+
+	if (text == NULL && !is_null)
+		return error_nomem(err);
+	*ret = text;
+	return 0;
+}
+
 struct bytes column_bytes(const struct statement *statement, int column)
 {
 	const void *data = sqlite3_column_blob(statement->handle, column);

@@ -69,7 +69,9 @@ int statement_run_values(struct database *database, enum statement_id id, const 
                          struct error *err) MUST_USE;
 
 /* Columns of the row; valid until the next step or end. */
-const char *column_text(const struct statement *statement, int column); /* NULL: SQL's NULL, or no memory */
+const char *column_text(const struct statement *statement, int column); /* never NULL in the table: NULL is no memory */
+/* Of a column that may be NULL: so is *ret then. What was lost for want of memory is never taken for that: E_NOMEM. */
+int column_text_or_null(const struct statement *statement, int column, const char **ret, struct error *err) MUST_USE;
 struct bytes column_bytes(const struct statement *statement, int column);
 uint64_t column_u64(const struct statement *statement, int column);
 /* Copies exactly size bytes; E_CORRUPT when the blob has another length. */

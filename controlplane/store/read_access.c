@@ -19,10 +19,11 @@ static void copy_text(const struct statement *statement, int column, char *targe
 /* A copy of a text that may be NULL. */
 static int keep_text(const struct statement *statement, int column, char **ret, struct error *err)
 {
-	const char *text = column_text(statement, column);
+	const char *text = NULL;
+	int code = column_text_or_null(statement, column, &text, err);
 
-	if (text == NULL)
-		return 0;
+	if (code != 0 || text == NULL)
+		return code;
 	*ret = strdup(text);
 	return *ret != NULL ? 0 : error_nomem(err);
 }

@@ -189,7 +189,9 @@ int store_get_agent_status(struct store_reader *reader, const char *id, struct s
 	status.last_seen = column_u64(&statement, 0);
 	status.last_ack_time = column_u64(&statement, 1);
 	status.acked = (struct revision){.epoch = column_u64(&statement, 2), .number = column_u64(&statement, 3)};
-	report = column_text(&statement, 4);
+	code = column_text_or_null(&statement, 4, &report, err);
+	if (code != 0)
+		return code;
 	if (report != NULL) {
 		status.report = strdup(report);
 		if (status.report == NULL)

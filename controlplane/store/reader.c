@@ -50,6 +50,7 @@ void store_end(struct store_reader *reader)
 int row_load(const struct statement *statement, struct store_row *row, struct error *err)
 {
 	struct object_view *object = &row->state.object;
+	int code;
 
 	*row = (struct store_row){0};
 	row->row_id = (int64_t)column_u64(statement, 0);
@@ -60,15 +61,16 @@ int row_load(const struct statement *statement, struct store_row *row, struct er
 	row->to_revision = column_u64(statement, 6);
 	row->state.enabled = column_u64(statement, 7) != 0;
 	object->selector = column_text(statement, 8);
-	row->state.labels = column_text(statement, 9);
-	row->state.desc = column_text(statement, 10);
 	object->body = column_bytes(statement, 11);
 	row->sealed = column_bytes(statement, 12);
 	row->state.create_time = column_u64(statement, 13);
 	row->state.update_time = column_u64(statement, 14);
 	if (object->id == NULL || object->selector == NULL)
 		return error_nomem(err);
-	return column_copy(statement, 3, object->uid.bytes, UID_LEN, err);
+	code = column_text_or_null(statement, 9, &row->state.labels, err);
+	if (code == 0)
+		code = column_text_or_null(statement, 10, &row->state.desc, err);
+	return code == 0 ? column_copy(statement, 3, object->uid.bytes, UID_LEN, err) : code;
 }
 
 static const void *put_copy(uint8_t **at, const void *data, size_t len)
