@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control plane's own certificate on the channel: a fresh key at each start and at half of each certificate's life,
  * so that no key is ever written down. Connections keep the certificate that they were opened with. What counts is the clock on the wall,
- * which agents judge it by: when that is set, however far and to whichever side, the next connection gets a certificate of today. */
+ * which agents judge it by: when that is set, however far and to whichever side, the next connection gets a certificate of today.
+ *
+ * Where there is none to be had (the CA has expired, if only by a clock that is wrong), connections are turned away and it is tried again:
+ * the API is needed most then. */
 #include "base/log.h"
 #include "crypto/authority.h"
 #include "crypto/cert.h"
@@ -35,12 +38,18 @@ static int issue(struct publisher *publisher, struct error *err)
 		                                                  .alpn = alpn,
 		                                                  .allow_expired_client = true},
 		                     &tls, err);
-	if (rc < 0)
+	if (rc != 0)
 		return error_prefix(err, rc, "control plane certificate");
 	channel_tls_unref(publisher->tls);
 	publisher->tls = tls;
 	publisher->issued_at = now;
 	return 0;
+}
+
+static void put_off(struct publisher *publisher, const struct error *why)
+{
+	log_event(LOG_ERROR, "control plane certificate not renewed", LOG_ERR(why));
+	publisher->reissue_at = uv_now(publisher->loop) + RETRY_MS;
 }
 
 void identity_renew_if_due(struct publisher *publisher)
@@ -52,12 +61,10 @@ void identity_renew_if_due(struct publisher *publisher)
 		return;
 	if (uv_now(publisher->loop) < publisher->reissue_at)
 		return;
-	if (issue(publisher, &err) < 0) {
-		log_event(LOG_ERROR, "control plane certificate not renewed", LOG_ERR(&err));
-		publisher->reissue_at = uv_now(publisher->loop) + RETRY_MS;
-		return;
-	}
-	log_event(LOG_INFO, "control plane certificate renewed");
+	if (issue(publisher, &err) < 0)
+		put_off(publisher, &err);
+	else
+		log_event(LOG_INFO, "control plane certificate renewed");
 }
 
 int identity_load(struct publisher *publisher, struct error *err)
@@ -78,7 +85,11 @@ int identity_load(struct publisher *publisher, struct error *err)
 	if (publisher->ca_der == NULL)
 		return error_nomem(err);
 	publisher->counters.ca_not_after = info.not_after > 0 ? (uint64_t)info.not_after : 0;
-	return issue(publisher, err);
+	rc = issue(publisher, err);
+	if (rc != E_INVALID) /* that is said of a CA that has expired */
+		return rc;
+	put_off(publisher, err);
+	return 0;
 }
 
 void identity_unload(struct publisher *publisher)

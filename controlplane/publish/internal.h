@@ -26,7 +26,7 @@ struct publisher {
 	uint8_t *ca_der;
 	size_t ca_der_len;
 	char trust_domain[256];
-	struct channel_tls *tls;
+	struct channel_tls *tls; /* NULL: there is no certificate to show */
 	int64_t issued_at;   /* unix seconds */
 	uint64_t reissue_at; /* by the loop's clock: not tried before */
 
@@ -65,6 +65,7 @@ uint64_t publisher_unix_time(void);
 void publisher_make_ready(struct publisher *publisher, struct session *session);
 
 /* identity.c */
-int identity_load(struct publisher *publisher, struct error *err) MUST_USE; /* CA and first certificate */
+/* CA and first certificate; without one, tls NULL, when the CA has expired. */
+int identity_load(struct publisher *publisher, struct error *err) MUST_USE;
 void identity_renew_if_due(struct publisher *publisher); /* before each use of publisher->tls */
 void identity_unload(struct publisher *publisher);

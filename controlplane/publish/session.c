@@ -260,18 +260,19 @@ static const struct channel_events events = {on_open, on_message, on_writable, o
 
 int session_start(struct publisher *publisher, int fd, struct error *err)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct session *session;
 	int rc;
 
+	identity_renew_if_due(publisher);
+	session = publisher->tls != NULL ? calloc(1, sizeof(*session)) : NULL;
 	if (session == NULL) {
 		close(fd);
-		return error_nomem(err);
+		return publisher->tls != NULL ? error_nomem(err) : error_set(err, E_UNAVAILABLE, "there is no certificate to show");
 	}
 	session->publisher = publisher;
 	session->state = SESSION_OPENING;
 	session->in_handshake = true;
 	session->opened_at = uv_now(publisher->loop);
-	identity_renew_if_due(publisher);
 	rc = channel_start(publisher->loop, fd, publisher->tls, LISTENER_HANDSHAKE_MS, &events, session, &session->channel,
 	                   err);
 	if (rc < 0) {

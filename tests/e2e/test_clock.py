@@ -9,6 +9,7 @@ import pytest
 
 from harness import resume, tls
 from harness.clock import DAY, Clock
+from harness.net import eventually
 from harness.resume import VERSIONS
 from harness.world import Agent, Hammer, serve
 
@@ -49,6 +50,12 @@ class Place:
         seen = {version: resume.offer(self.port, SITE, session, version) for version, session in sessions.items()}
         assert all(one.body == "backend" for one in seen.values()), seen
         return {one.reused for one in seen.values()}
+
+    def restart_controlplane(self):
+        """Where there is no limit of numbers: only age cuts history."""
+        assert self.controlplane.daemon.terminate() == 0
+        self.controlplane.start("--admin-rate", "0", "--history-revisions", "0", env=self.clocks[0].env)
+        self.api = self.controlplane.api
 
     def restart_agent(self, connects=True):
         """It has to be let in anew, with what it has; or not, and serves."""
@@ -145,10 +152,35 @@ def test_ca_of_the_channel_has_expired(place):
     place.change()
     place.restart_agent(connects=False)
     place.refused_for_time("certificate has expired")
+    # A control plane that starts has no certificate for the channel, and serves its API, by which the operator sees why.
+    place.restart_controlplane()
+    assert "the CA certificate has expired" in place.controlplane.daemon.wait_log("control plane certificate not renewed")
     assert place.api.get("/v1/ssls").status == 200
+    place.controlplane.daemon.wait_log("there is no certificate to show")
+    place.visit(0)
     place.set(0)
     place.agent.wait_connected(60)
     place.change()
+
+
+def test_history_and_a_clock_ahead(place):
+    """What is older than --history-days by the clock goes, also when that is ahead, and does not come back: history alone, nothing of what is
+    served, and not who changed what and when."""
+    def diff():
+        return place.api.get(f"/v1/revisions/{head}/diff", against=first).status
+    first = place.api.head()[1]
+    place.change()
+    head = place.api.head()[1]
+    place.restart_controlplane()
+    assert diff() == 200
+    place.set(400)
+    place.restart_controlplane()
+    eventually(lambda: diff() == 410, "history is cut", 30)
+    place.set(0)
+    assert place.api.get(f"/v1/revisions/{first}").expect(200).json["summary"]
+    assert len(place.api.get("/v1/audit", limit=1000).expect(200).json["items"]) >= head - 3
+    place.restart_agent()
+    assert diff() == 410
 
 
 @pytest.mark.parametrize("days", [400, -400])
