@@ -204,6 +204,66 @@ START_TEST(requests)
 }
 END_TEST
 
+static void ask_for(X509_REQ *request, const char *const (*extensions)[2], size_t count)
+{
+	STACK_OF(X509_EXTENSION) *asked = sk_X509_EXTENSION_new_null();
+
+	for (size_t i = 0; i < count; i++) {
+		X509_EXTENSION *extension = X509V3_EXT_conf(NULL, NULL, extensions[i][0], extensions[i][1]);
+
+		ck_assert_ptr_nonnull(extension);
+		ck_assert_int_gt(sk_X509_EXTENSION_push(asked, extension), 0);
+	}
+	ck_assert_int_eq(X509_REQ_add_extensions(request, asked), 1);
+	sk_X509_EXTENSION_pop_free(asked, X509_EXTENSION_free);
+}
+
+/* CVE-2021-27098: whatever else a request asks for, its key is all that is taken from it. */
+START_TEST(requests_for_more_than_a_key)
+{
+	static const char *const extensions[][2] = {
+	    {"subjectAltName", "URI:spiffe://fleet.example/agent/victim,DNS:victim.example"},
+	    {"basicConstraints", "critical,CA:TRUE"},
+	    {"extendedKeyUsage", "serverAuth,clientAuth"},
+	    {"keyUsage", "keyCertSign"},
+	};
+	X509_REQ *request = X509_REQ_new();
+	unsigned char *der = NULL;
+	EVP_PKEY *read = NULL;
+	X509 *plain, *cert = NULL;
+	char id[65];
+	enum authority_role role;
+	struct error err = ERROR_NULL;
+	int len;
+
+	setup_ca();
+	ck_assert_int_eq(X509_REQ_set_pubkey(request, key), 1);
+	ck_assert_int_eq(X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request), "CN", MBSTRING_ASC,
+	                                            (const unsigned char *)"victim", -1, -1, 0),
+	                 1);
+	ask_for(request, extensions, ARRAY_LEN(extensions));
+	ck_assert_int_gt(X509_REQ_sign(request, key, EVP_sha256()), 0);
+	len = i2d_X509_REQ(request, &der);
+	plain = issue(AUTHORITY_AGENT, "one", 60);
+	ck_assert_int_eq(authority_read_csr(BYTES(der, (size_t)len), &read, &err), 0);
+	ck_assert_int_eq(authority_issue(ca, ca_key, AUTHORITY_AGENT, "one", read, NOW, 60, &cert, &err), 0);
+	ck_assert_int_eq(authority_read_identity(cert, "fleet.example", &role, id, &err), 0);
+	ck_assert_str_eq(id, "one");
+	ck_assert_int_eq(X509_NAME_cmp(X509_get_subject_name(cert), X509_get_subject_name(plain)), 0);
+	ck_assert_int_eq(X509_get_ext_count(cert), X509_get_ext_count(plain));
+	for (int i = 0; i < X509_get_ext_count(cert); i++)
+		ck_assert_int_eq(ASN1_OCTET_STRING_cmp(X509_EXTENSION_get_data(X509_get_ext(cert, i)),
+		                                       X509_EXTENSION_get_data(X509_get_ext(plain, i))),
+		                 0);
+	X509_free(cert);
+	X509_free(plain);
+	EVP_PKEY_free(read);
+	OPENSSL_free(der);
+	X509_REQ_free(request);
+	drop_ca();
+}
+END_TEST
+
 START_TEST(requests_of_other_keys)
 {
 	static const char *const types[] = {"RSA", "P-384", "secp256k1"};
@@ -254,4 +314,5 @@ START_TEST(identities_that_are_none)
 END_TEST
 
 UNIT_MAIN("crypto/authority", the_ca_is_one, trust_domains, issued_certificates, agent_ids, no_longer_than_the_ca,
-          serials_differ, a_brought_ca_may_be_of_any_type, requests, requests_of_other_keys, identities_that_are_none)
+          serials_differ, a_brought_ca_may_be_of_any_type, requests, requests_for_more_than_a_key, requests_of_other_keys,
+          identities_that_are_none)
