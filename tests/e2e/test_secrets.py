@@ -3,13 +3,18 @@
 as the raw bytes that the stores hold when sealed."""
 import base64
 import json
+import os
 import resource
+import signal
+import subprocess
 
 import pytest
 
 from harness import tls
+from harness.ctl import CTL, Ctl
+from harness.daemon import SANITIZER_ENV
 from harness.net import eventually
-from harness.world import serve
+from harness.world import BUILD, serve
 
 
 def needles(pair):
@@ -120,11 +125,48 @@ def may_dump():
     resource.setrlimit(resource.RLIMIT_CORE, before)
 
 
-def test_core_dumps_are_off(may_dump, controlplane, agent):
+def cores(limited):
+    """The environment of a process whose limit of cores ASan does not set to 0; not limited: nor do we."""
+    made = {"ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":disable_coredump=0:verify_asan_link_order=0"}
+    return made if limited else {**made, "LD_PRELOAD": str(BUILD / "tests" / "lib" / "libfault.so"), "FAULT_CORES": "1"}
+
+
+def core_limit(pid):
+    with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
+        return next(line for line in limits if line.startswith("Max core file size")).split()[4]
+
+
+def is_dumped(pid):
+    """Whether this child's death by a signal that asks for a core has left one."""
+    os.kill(pid, signal.SIGQUIT)
+    return os.WCOREDUMP(os.waitpid(pid, 0)[1])
+
+
+def test_core_dumps_are_off(may_dump, world):
+    """The limit is zero."""
+    controlplane = world.controlplane(env=cores(limited=True))
+    agent = world.agent(controlplane, env=cores(limited=True))
+    ctl = Ctl(controlplane.api)
+    with subprocess.Popen([str(CTL), "watch"], env={**ctl.env, **cores(limited=True)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as watch:
+        eventually(lambda: core_limit(watch.pid) == "0", "tlsplanectl may leave no core")
+        watch.terminate()
     for daemon in (controlplane.daemon, agent.daemon):
-        with open(f"/proc/{daemon.pid}/limits", encoding="ascii") as limits:
-            row = next(line for line in limits if line.startswith("Max core file size"))
-        assert row.split()[4] == "0", row
+        assert core_limit(daemon.pid) == "0", daemon.name
+
+
+def test_no_core_without_a_limit(may_dump, world):
+    """Nor does a daemon leave one whose limit was not set: it says that it is not to be dumped."""
+    controlplane = world.controlplane(env=cores(limited=False))
+    agent = world.agent(controlplane, env=cores(limited=False))
+    with subprocess.Popen(["sleep", "60"], cwd=world.tmp) as other:
+        dumps = is_dumped(other.pid)
+    for daemon in (agent.daemon, controlplane.daemon):
+        assert core_limit(daemon.pid) != "0"
+        daemon.expect_exit(-signal.SIGQUIT)
+        assert not is_dumped(daemon.pid), daemon.name
+        daemon.process.returncode = -signal.SIGQUIT
+    if not dumps:
+        pytest.skip("cores of nobody are kept here, so this shows nothing")
 
 
 def test_agent_that_lost_a_key_has_it_neither_on_disk_nor_in_memory(world, controlplane, backend, ca):

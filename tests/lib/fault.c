@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A library to preload: SQLite or OpenSSL fails. FAULT_FILE names a file of three 32-bit numbers, read anew each time: the code with which
  * steps of statements that answer rows fail, that with which steps that write do, and whether OpenSSL reads no CRL; 0: all is well.
- * Begins and ends of transactions never fail. */
+ * Begins and ends of transactions never fail. FAULT_CORES, when it is there: the limit of core dumps is not set, though it seems so. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <openssl/x509.h>
@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -58,4 +59,13 @@ EXPORTED X509_CRL *d2i_X509_CRL(X509_CRL **ret, const unsigned char **in, long l
 	if (next == NULL)
 		*(void **)&next = dlsym(RTLD_NEXT, "d2i_X509_CRL");
 	return codes != NULL && codes[2] != 0 ? NULL : next(ret, in, len);
+}
+
+EXPORTED int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+	static int (*next)(__rlimit_resource_t resource, const struct rlimit *limit);
+
+	if (next == NULL)
+		*(void **)&next = dlsym(RTLD_NEXT, "setrlimit64");
+	return resource == RLIMIT_CORE && getenv("FAULT_CORES") != NULL ? 0 : next(resource, limit);
 }
