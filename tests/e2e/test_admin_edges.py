@@ -89,10 +89,14 @@ class TestRefusedHeads:
         problem(answers[4], 400)
 
     def test_head_too_slow(self, shared_api):
-        """An absolute deadline of ten seconds, whatever trickles in."""
+        """An absolute deadline of ten seconds, whatever trickles in and at whichever byte of its head a client stops; others are served meanwhile."""
+        head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: y\r\n\r\n"
         begun = time.monotonic()
+        stopped = [socket.create_connection(("127.0.0.1", shared_api.port), timeout=30) for _ in head[1:]]
+        for at, connection in enumerate(stopped, 1):
+            connection.sendall(head[:at])
         with socket.create_connection(("127.0.0.1", shared_api.port), timeout=30) as connection:
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+            connection.sendall(head[:-2])
             raw = b""
             connection.settimeout(0.5)
             while time.monotonic() - begun < 25:
@@ -101,7 +105,11 @@ class TestRefusedHeads:
                     break
                 except TimeoutError:
                     connection.sendall(b"X: y\r\n")
+                    assert shared_api.get("/healthz", auth=False).status == 200
         problem(parse(raw)[0], 408)
+        for connection in stopped:
+            with connection:
+                problem(parse(receive_all(connection))[0], 408)
         assert 9 < time.monotonic() - begun < 15
 
 

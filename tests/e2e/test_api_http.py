@@ -111,10 +111,11 @@ class TestBodies:
         b'{"nodes": {"127.0.0.1:9": 1}, "desc": "\xff"}', b'{"nodes": {"127.0.0.1:9": 1}, "desc": "a\\u0000b"}',
         b'{"nodes": {"127.0.0.1:9": 1}, "nodes": {"127.0.0.1:8": 1}}', b'{"nodes": {"127.0.0.1:9": 1, "127.0.0.1:9": 2}}',
         b'{"nodes": {"127.0.0.1:9": 1e999}}', b"{" + b'"a":{' * 40 + b"}" * 41, b"[" * 100000, b'{"nodes": NaN}', b"\xef\xbb\xbf" + GOOD,
-        b'{"nodes": {"127.0.0.1:9": 1}, "desc": "\\ud800"}'])
+        b'{"nodes": {"127.0.0.1:9": 1}, "desc": "\\ud800"}', b'{"nodes": {"127.0.0.1:9": ' + b"9" * 1000000 + b"}}"])
     def test_not_a_document(self, shared_api, body):
+        """400 is the parser's verdict: but for the list none of them comes as far as its fields (422)."""
         answer = shared_api.put(self.PATH, body)
-        assert answer.status in (400, 422), answer
+        assert answer.status == (422 if body == b"[]" else 400), answer
         assert answer.headers["Content-Type"].startswith("application/problem+json")
         assert shared_api.get(self.PATH).status == 404
 
