@@ -53,9 +53,9 @@ static uint64_t now_s(void)
 }
 
 /* One byte over and over, above all zeros: what a key is that was never drawn. */
-static bool is_constant(const uint8_t secret[TICKET_SECRET_LEN])
+static bool is_constant(const uint8_t bytes[TICKET_SECRET_LEN])
 {
-	return memcmp(secret, secret + 1, TICKET_SECRET_LEN - 1) == 0;
+	return memcmp(bytes, bytes + 1, TICKET_SECRET_LEN - 1) == 0;
 }
 
 static int copy_key(const Tlsplane__TicketKey *from, struct ticket_key *to, struct error *err)

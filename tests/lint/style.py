@@ -23,6 +23,7 @@ BANNED = {
     "strerror_l": "strerror",
 }
 CALL = re.compile(r"(?<![\w.>])(" + "|".join(BANNED) + r")\s*\(")
+COMPARED = re.compile(r"(?<!\w)(?:mem|strn?|strn?case)cmp\s*\((?:[^()]|\([^()]*\))*(?<!\w)secret(?!\w)")  # "secret" among its arguments
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 STRING = re.compile(r'"(?:\\.|[^"\\])*"')
 COMMENT = re.compile(r"//.*|/\*.*?\*/")
@@ -42,6 +43,8 @@ def check_calls(root):
             if not comment:
                 for name in CALL.findall(code_only(line)):
                     yield finding(root, path, number, f"{name}() is banned: {BANNED[name]}")
+                if COMPARED.search(code_only(line)):
+                    yield finding(root, path, number, "a secret compared in the time that its first difference takes; secret_is_equal")
             comment = (comment or "/*" in line) and "*/" not in line
 
 

@@ -103,14 +103,15 @@ def test_sizes(tree):
 
 @pytest.mark.parametrize("line", [
     "\tstrcpy(a, b);", "\tx = atoi(text);", "\tsystem(text);", "\tsprintf (a, b);", "int a; ", "/* TODO: later */", "\treturn; // FIXME",
-    "/* " + "a" * 160 + " */"])
+    "/* " + "a" * 160 + " */", "\treturn memcmp(f(a), token->secret, 32) == 0;", "\tr = strcmp(secret->data, b);"])
 def test_style(tree, line):
     write(tree, "common/base/a.c", line + "\n")
     assert len(found(style, tree)) == 1
 
 
 @pytest.mark.parametrize("line", [
-    "\tsnprintf(a, 1, b);", '\tlog("strcpy(a)");', "/* strcpy(a) would not do */", "\tx->system(1);", "\tmy_strcpy(a, b);"])
+    "\tsnprintf(a, 1, b);", '\tlog("strcpy(a)");', "/* strcpy(a) would not do */", "\tx->system(1);", "\tmy_strcpy(a, b);",
+    "\treturn memcmp(a, b, 32) == 0 && secret->len > 0;", "\tr = memcmp(token->secret_sha256, b, 32);"])
 def test_style_lets_pass(tree, line):
     write(tree, "common/base/a.c", line + "\n")
     assert found(style, tree) == []
@@ -192,6 +193,7 @@ ATTACKS = "".join(f"| A{number} | bytes | `e2e/test_a.py::test_a` | control |\n"
 
 @pytest.mark.parametrize("text,faults", [
     (ATTACKS, 0), (ATTACKS + "| - | another | `e2e/test_a.py` | mutant |\n", 0), (ATTACKS.replace("| A7 |", "| A8 |"), 1), (ATTACKS + "| A56 | no test | - | - |\n", 1),
+    (ATTACKS + "| - | open | `e2e/test_a.py` | open: only its counterpart |\n", 1), (ATTACKS + "| - | open proxy | `e2e/test_a.py` | control: an open one; mutant: opened |\n", 0), (ATTACKS + "| - | half | `e2e/test_a.py` | a word; open: the rest |\n", 1),
     (ATTACKS + "| - | gone | `e2e/test_a.py::test_b` | control |\n", 1), (ATTACKS + "| A1 | too short | `e2e/test_a.py` |\n", 1)])
 def test_attacks_have_tests(tree, text, faults):
     write(tree, "tests/e2e/test_a.py", "def test_a():\n    pass\n", header="# SPDX-License-Identifier: Apache-2.0\n")
