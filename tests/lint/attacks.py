@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tests/attacks.md: every test that it names exists, every line names one, and no attack of the catalogue is left out."""
+"""tests/attacks.md: every test that it names exists, every line names one and says what has shown it to fail, and no attack of the catalogue is left out."""
 import re
 
 from common import finding, lines
@@ -8,6 +8,8 @@ from features import NAMED, missing
 PAGE = "tests/attacks.md"
 LAST = 55
 ROW = re.compile(r"^\| (A\d+b?|-) \| (.+?) \| (.+?) \| (.+) \|$")
+
+OPEN = re.compile(r"(?:^|[;.] )open\b", re.I)
 
 
 def check(root):
@@ -25,6 +27,8 @@ def check(root):
             seen.add(row.group(1))
             if not NAMED.search(row.group(3)):
                 yield finding(root, page, number, f"no test makes \"{row.group(2)}\"")
+            if OPEN.search(row.group(4)):
+                yield finding(root, page, number, f"nothing has shown that the test of \"{row.group(2)}\" can fail")
         elif line.startswith(("| A", "| -")):
             yield finding(root, page, number, "not a line of id, attack, tests, and what shows that they can fail")
     for number in range(1, LAST + 1):
