@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+import weakref
 from urllib.parse import urlencode
 
 from harness import contract
@@ -49,16 +50,18 @@ class Answer:
 
 
 class Api:
-    """One connection per thread. `transcript` is a list of raw answers (head and body) shared by all."""
+    """One connection per thread. `transcript` is a list of raw answers (head and body) shared by all; `opened` has the connections of this one and
+    of those with another credential."""
 
-    def __init__(self, port, token, transcript):
+    def __init__(self, port, token, transcript, opened=None):
         self.port, self.token, self.transcript = port, token, transcript
         self.is_admin = bool(token)  # an agent's status page has no document
+        self.opened = weakref.WeakSet() if opened is None else opened
         self._local = threading.local()
 
     def with_token(self, token):
         """The same server, asked with another credential."""
-        return Api(self.port, token, self.transcript)
+        return Api(self.port, token, self.transcript, self.opened)
 
     def as_role(self, role, **more):
         """Asked with a fresh token of this role; its id in `token_id`."""
@@ -76,6 +79,7 @@ class Api:
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=deadline)
             self._local.connection = connection
+            self.opened.add(connection)
         connection.timeout = deadline
         if connection.sock is not None:
             connection.sock.settimeout(deadline)
@@ -86,6 +90,11 @@ class Api:
         if connection is not None:
             connection.close()
             self._local.connection = None
+
+    def close_all(self):
+        """Of all threads, when none of them asks any more: a server that ends lingers for who has not closed."""
+        for connection in list(self.opened):
+            connection.close()
 
     def call(self, method, path, body=None, headers=None, auth=True, deadline=60, **query):
         """deadline: seconds for the answer; all else by name is the query. body: bytes as they are, or a value to be encoded as JSON. A request on a connection that the server has since closed is

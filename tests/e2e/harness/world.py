@@ -23,7 +23,8 @@ def future(days):
 
 
 def is_sanitized():
-    return b"__asan_init" in AGENT.read_bytes()
+    """Then its memory says nothing, and it is several times slower."""
+    return any(name in AGENT.read_bytes() for name in (b"__asan_init", b"__tsan_init"))
 
 
 def port_of(address):
@@ -51,6 +52,7 @@ class ControlPlane:
         ready = fields(self.daemon.wait_log('msg="control plane ready"', 40))
         self.admin_port, self.channel_port = port_of(ready["admin"]), port_of(ready["channel"])
         self.api = Api(self.admin_port, (self.dir / "admin.token").read_text().strip(), self.world.transcript)
+        self.world.closers.append(self.api.close_all)
         return self
 
     def run_to_exit(self, *more, env=None):
@@ -62,6 +64,7 @@ class ControlPlane:
     def restart(self, *more):
         """After an orderly end."""
         if self.daemon.is_running:
+            self.api.close()  # it lingers for who has not closed
             assert self.daemon.terminate() == 0
         return self.start(*more)
 
