@@ -12,7 +12,7 @@ from harness import heap, tls
 from harness.heap import Growth, heap_bytes
 from harness.net import eventually, free_port, receive_all
 from harness.soak import figure, scaled
-from harness.tls import client_hello, records, sni_extension
+from harness.tls import client_hello, extension, records, sni_extension
 from harness.wire import HELLO_MAX, SHAPES, hello_12, hello_without_share, padded_hello
 from harness.world import serve
 from test_hammer import Target
@@ -84,6 +84,7 @@ def test_changes_and_connections(controlplane, agent, ca):
     grown.check()
     figure("changes and connections", changes=target.number, connections=connections, **grown.figures())
 
+
 # Hostile clients ------------------------------------------------------------------------------------------------------
 
 GARBAGE = b"\x17\x03\x03\x00\x40" + bytes(64)
@@ -105,20 +106,30 @@ def hostile():
             "the longest": (records(padded_hello(HELLO_MAX, sni_extension(b"x.test"))), b"")}
 
 
+def hostile_to_http():
+    head = b"POST /v1/apply HTTP/1.1\r\nHost: localhost\r\n"
+    return {"another host": (tls.REQUEST, None), "a wrong credential": (head + b"Authorization: Bearer x\r\n\r\n", b""), "half of a head": (head, None),
+            "half of a body": (head + b"Content-Length: 100000\r\n\r\n{", None), "a head without end": (head + b"X: " + b"x" * 100_000, None),
+            "a chunk that is none": (head + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", None), "no request": (b"\0" * 100 + b"\r\n\r\n", None),
+            "both lengths": (head + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", None), "TLS": (records(client_hello()), None)}
+
+
 def visit(port, at_once, then, to_its_end):
-    """One hostile connection, which ends with a reset."""
+    """One hostile connection, which ends with a reset. What it was answered first."""
+    answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         try:
             connection.sendall(at_once)
             if then is not None:
-                assert connection.recv(65536)[0] in (0x15, 0x16)
+                answer = connection.recv(65536)
                 connection.sendall(then)
             if to_its_end:
                 connection.shutdown(socket.SHUT_WR)
                 receive_all(connection)
         except ConnectionError:
             pass
+    return answer
 
 
 def visit_all(port, count, kinds):
@@ -136,12 +147,13 @@ def cpu_of(daemon, work):
     return used() - before
 
 
-def test_hostile_clients(controlplane, agent, backend, ca):
+def test_hostile_clients_of_an_agent(controlplane, agent, backend, ca):
     """None of them leaves anything, none costs more than a client who is served."""
     port, kinds, each, count = serve(controlplane, backend), hostile(), scaled(20, 500), scaled(3000, 100_000)
     controlplane.api.put_acked("/v1/ssls/x", ca.issue("x.test").ssl("x.test"))
     controlplane.api.put_acked("/v1/tls_options/default", {"min_version": "TLSv1.2"})
     visit_all(port, count // 10, list(kinds.values()))
+    assert all(visit(port, *kind, True)[:1] == b"\x16" for kind in kinds.values() if kind[1] is not None)
     grown = Growth(agent.daemon)
     served = cpu_of(agent.daemon, lambda: [tls.fetch(port, "x.test") for _ in range(each)])
     cost = {what: cpu_of(agent.daemon, lambda: visit_all(port, each, [kind])) / served for what, kind in kinds.items()}
@@ -149,4 +161,22 @@ def test_hostile_clients(controlplane, agent, backend, ca):
     visit_all(port, count, list(kinds.values()))
     grown.check()
     assert tls.fetch(port, "x.test")[0] == "backend"
-    figure("hostile clients", connections=count + each * len(kinds), kinds=len(kinds), dearest_of_a_handshake=round(max(cost.values()), 2), **grown.figures())
+    figure("hostile clients of an agent", connections=count + each * len(kinds), kinds=len(kinds), dearest_of_a_handshake=round(max(cost.values()), 2), **grown.figures())
+
+
+def test_hostile_clients_of_a_control_plane(controlplane, agent):
+    """Of its channel and of its API."""
+    count, enrol = scaled(1500, 100_000), records(client_hello(extension(16, b"\0\x12\x11tlsplane-enroll/1")))
+    channel = [*hostile().values(), (enrol, b""), (enrol, enrol), (enrol, b"\x14\x03\x03\0\x01\x01" + GARBAGE)]
+    http = list(hostile_to_http().values())
+
+    def visit_both(count):
+        visit_all(controlplane.channel_port, count, channel)
+        visit_all(controlplane.admin_port, count, http)
+    visit_both(count // 5)
+    assert visit(controlplane.channel_port, enrol, b"", True)[:1] == b"\x16" and visit(controlplane.admin_port, *http[1], True)[9:12] in (b"401", b"429")
+    grown = Growth(controlplane.daemon)
+    visit_both(count)
+    grown.check()
+    assert agent.state()["connected"]
+    figure("hostile clients of a control plane", connections=2 * count, **grown.figures())

@@ -20,7 +20,7 @@ from harness.net import eventually, free_port, receive_all
 from harness.origin import TlsBackend
 from harness.pki import Ca
 from harness.tls import client_hello, records, send_raw, sni_extension
-from harness.wire import HELLO_MAX, SHAPES, Fragmented, hello_12, hello_without_share, open_13, padded_hello, receive_message, send_in_segments
+from harness.wire import HELLO_MAX, Fragmented, hello_12, hello_without_share, open_13, padded_hello, receive_message, send_in_segments
 from harness.world import is_sanitized
 
 TOO_MANY = "TLSV1_ALERT_INTERNAL_ERROR"  # limits of a name are judged after its ClientHello; those of a listener close the connection
@@ -492,33 +492,6 @@ def test_stalled_clients(place, kinds):
     close_all(held)
     assert is_sanitized() or max(cost.values()) <= 64, cost
     place.put(("ssls", "patient", place.star.ssl("patient.test")))
-
-
-def test_hostile_hellos_leave_memory_flat(place):
-    """Of every shape, whole and cut short."""
-    data = [records(client_hello(*extensions)) for extensions in SHAPES.values()]
-    data += [one[:len(one) // 2] for one in data] + [b"\xff" * 50, b"", b"\x16\x03\x01\0\x05\x01\xff\xff\xff\xff", b"\x80\x2e\x01\0\x02" + bytes(41)]
-
-    def send(count):
-        for i in range(count):
-            with begin(place.quiet) as connection:
-                try:
-                    connection.sendall(data[i % len(data)])
-                    if i % 3:
-                        connection.settimeout(0.001)
-                        connection.recv(10)
-                except OSError:
-                    pass
-    def is_quiet():
-        return place.samples()["connections"] < 5
-    send(500)
-    eventually(is_quiet, "the first are gone", timeout=20)
-    before = place.agent.daemon.rss_kib()
-    send(500 if is_sanitized() else 2000)
-    place.others_are_served()
-    eventually(is_quiet, "none of them stays", timeout=20)
-    if not is_sanitized():
-        assert place.agent.daemon.rss_kib() - before < 2048
 
 
 # Descriptors ----------------------------------------------------------------------------------------------------------
