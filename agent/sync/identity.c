@@ -248,11 +248,12 @@ EVP_PKEY *identity_key(const struct identity *identity, bool next)
 	return next ? identity->next.key : identity->now.key;
 }
 
+/* 0, which is long ago: it is no time. */
 static int64_t to_unix(const ASN1_TIME *time)
 {
-	struct tm parts;
+	int64_t at = 0;
 
-	return ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : 0;
+	return cert_read_time(time, "", &at, NULL) == 0 ? at : 0;
 }
 
 int64_t identity_not_after(const struct identity *identity)

@@ -5,7 +5,6 @@
 #include "crypto/crypto.h"
 
 #include <string.h>
-#include <time.h>
 
 #define VERSION 1
 #define FLAG_TOO_LONG 1
@@ -135,13 +134,9 @@ int facts_read_cert(X509 *cert, struct facts_cert *ret, struct error *err)
 /* Seconds since 1970; before that, and what is no time: 0, which is long ago. */
 static uint64_t not_after_of(const X509 *cert)
 {
-	struct tm tm;
-	time_t at;
+	int64_t at;
 
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) != 1)
-		return 0;
-	at = timegm(&tm);
-	return at > 0 ? (uint64_t)at : 0;
+	return cert_read_time(X509_get0_notAfter(cert), "notAfter", &at, NULL) == 0 && at > 0 ? (uint64_t)at : 0;
 }
 
 int facts_read_chain(const STACK_OF(X509) * chain, struct facts *facts, struct error *err)

@@ -192,11 +192,10 @@ static int finish_issued(X509 *cert, X509 *ca, EVP_PKEY *ca_key, enum authority_
 
 static int read_ca_end(X509 *ca, int64_t now, int64_t *ret, struct error *err)
 {
-	struct tm parts;
+	int r = cert_read_time(X509_get0_notAfter(ca), "the CA certificate's notAfter", ret, err);
 
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(ca), &parts) != 1)
-		return crypto_error(err, "CA certificate's notAfter");
-	*ret = (int64_t)timegm(&parts);
+	if (r < 0)
+		return r;
 	if (*ret <= now)
 		return error_set(err, E_INVALID, "the CA certificate has expired");
 	return 0;

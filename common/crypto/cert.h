@@ -63,5 +63,7 @@ DEFINE_CLEANUP_VALUE(struct cert_info, cert_info_deinit);
 
 /* A name in RFC 2253, UTF-8, malloc'd. what: for the error. */
 int cert_read_name(const X509_NAME *name, const char *what, char **ret, struct error *err) MUST_USE;
+/* Unix seconds. E_INVALID: it is NULL, or no time. */
+int cert_read_time(const ASN1_TIME *time, const char *what, int64_t *ret, struct error *err) MUST_USE;
 bool cert_is_issued_by(X509 *cert, X509 *issuer); /* name, key id and signature */
 int cert_spki_sha256(X509 *cert, uint8_t digest[32], struct error *err) MUST_USE;

@@ -186,13 +186,13 @@ static int read_signature_algorithm(X509 *cert, char **ret, struct error *err)
 	return *ret != NULL ? 0 : error_nomem(err);
 }
 
-static int read_time(const ASN1_TIME *time, const char *what, int64_t *ret, struct error *err)
+int cert_read_time(const ASN1_TIME *time, const char *what, int64_t *ret, struct error *err)
 {
 	struct tm parts = {0};
 
 	if (time == NULL || ASN1_TIME_to_tm(time, &parts) != 1) {
 		ERR_clear_error();
-		return error_set(err, E_INVALID, "the certificate's %s is not a time", what);
+		return error_set(err, E_INVALID, "%s is not a time", what);
 	}
 	*ret = (int64_t)timegm(&parts);
 	return 0;
@@ -346,9 +346,9 @@ int cert_info_read(X509 *cert, struct cert_info *ret, struct error *err)
 	int r = read_texts(cert, &info, err);
 
 	if (r == 0)
-		r = read_time(X509_get0_notBefore(cert), "notBefore", &info.not_before, err);
+		r = cert_read_time(X509_get0_notBefore(cert), "the certificate's notBefore", &info.not_before, err);
 	if (r == 0)
-		r = read_time(X509_get0_notAfter(cert), "notAfter", &info.not_after, err);
+		r = cert_read_time(X509_get0_notAfter(cert), "the certificate's notAfter", &info.not_after, err);
 	if (r == 0)
 		r = read_uses(cert, &info, err);
 	if (r == 0)

@@ -11,7 +11,6 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 DEFINE_CLEANUP(ISSUING_DIST_POINT, ISSUING_DIST_POINT_free);
 
@@ -24,18 +23,6 @@ int crl_each_pem(const char *pem, size_t len, size_t max, int (*fn)(struct bytes
 void crl_put_pem(struct bytes der, struct buf *out)
 {
 	pem_put(der, &pem_crl, out);
-}
-
-static int read_time(const ASN1_TIME *time, const char *what, int64_t *ret, struct error *err)
-{
-	struct tm parts = {0};
-
-	if (time == NULL || ASN1_TIME_to_tm(time, &parts) != 1) {
-		ERR_clear_error();
-		return error_set(err, E_INVALID, "the CRL's %s is not a time", what);
-	}
-	*ret = (int64_t)timegm(&parts);
-	return 0;
 }
 
 /* In the list itself: what its critical extensions say is understood, as far as they are judged below. */
@@ -95,10 +82,10 @@ static int check_distribution_point(X509_CRL *crl, struct error *err)
 static int check_times(X509_CRL *crl, struct error *err)
 {
 	int64_t ignored;
-	int r = read_time(X509_CRL_get0_lastUpdate(crl), "thisUpdate", &ignored, err);
+	int r = cert_read_time(X509_CRL_get0_lastUpdate(crl), "the CRL's thisUpdate", &ignored, err);
 
 	if (r == 0 && X509_CRL_get0_nextUpdate(crl) != NULL)
-		r = read_time(X509_CRL_get0_nextUpdate(crl), "nextUpdate", &ignored, err);
+		r = cert_read_time(X509_CRL_get0_nextUpdate(crl), "the CRL's nextUpdate", &ignored, err);
 	return r;
 }
 
@@ -149,9 +136,9 @@ int crl_info_read(X509_CRL *crl, struct crl_info *ret, struct error *err)
 	int r = cert_read_name(X509_CRL_get_issuer(crl), "the CRL's issuer", &info.issuer, err);
 
 	if (r == 0)
-		r = read_time(X509_CRL_get0_lastUpdate(crl), "thisUpdate", &info.this_update, err);
+		r = cert_read_time(X509_CRL_get0_lastUpdate(crl), "the CRL's thisUpdate", &info.this_update, err);
 	if (r == 0 && X509_CRL_get0_nextUpdate(crl) != NULL)
-		r = read_time(X509_CRL_get0_nextUpdate(crl), "nextUpdate", &info.next_update, err);
+		r = cert_read_time(X509_CRL_get0_nextUpdate(crl), "the CRL's nextUpdate", &info.next_update, err);
 	if (r < 0)
 		return r;
 	info.revoked = count > 0 ? (size_t)count : 0;
