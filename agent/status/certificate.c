@@ -1,19 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "status/certificate.h"
 
-#include "channel.pb-c.h"
-
-static int check_type(const struct entry *entry, struct error *err)
-{
-	Tlsplane__Ssl *body = tlsplane__ssl__unpack(NULL, entry->body.len, entry->body.data);
-	bool client = body != NULL && body->client_type;
-
-	if (body == NULL)
-		return error_nomem(err); /* it was decoded before it was published */
-	tlsplane__ssl__free_unpacked(body, NULL);
-	return client ? error_set(err, E_INVALID, "SSL object %s is of type client", entry->id) : 0;
-}
-
 int certificate_put(SSL *ssl, void *owner, struct error *err)
 {
 	const struct certificate_source *source = owner;
@@ -26,9 +13,8 @@ int certificate_put(SSL *ssl, void *owner, struct error *err)
 
 	if (entry == NULL)
 		return error_set(err, E_NOT_FOUND, "SSL object %s is not held by this agent", source->ssl_id);
-	r = check_type(entry, err);
-	if (r < 0)
-		return r;
+	if (entry->client_type)
+		return error_set(err, E_INVALID, "SSL object %s is of type client", entry->id);
 	snapshot_site_source(entry, aad, &parts);
 	r = site_cache_get(source->sites, &parts, &site, err);
 	if (r == 0)
