@@ -8,8 +8,12 @@
 
 #include "internal.h"
 
+#include "crypto/crypto.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+#define LISTED_MAX 64 /* objects that are looked through one by one */
 
 enum entry_state { ENTRY_PENDING, ENTRY_ACKED, ENTRY_NACKED, ENTRY_DEGRADED, ENTRY_REVOKED };
 
@@ -35,6 +39,9 @@ struct publisher_wait {
 	bool refused, degraded; /* one of them */
 	struct wait_object *objects; /* that were put; owned */
 	size_t objects_len;
+	uint32_t *slots; /* owned; finds many objects by the hash of their id: 1 + an index, 0: free. NULL: not made */
+	size_t slots_len; /* a power of two */
+	struct hash_key hash_key;
 	uv_timer_t timer;
 	struct publisher_wait *next, **link;
 	size_t pending, len;
@@ -57,6 +64,7 @@ static void on_timer_closed(uv_handle_t *handle)
 	struct publisher *publisher = wait->publisher;
 
 	free(wait->objects);
+	free(wait->slots);
 	free(wait);
 	publisher_unpin(publisher);
 }
@@ -85,16 +93,65 @@ static const char *pending_reason(const struct agent *agent)
 	return "no answer yet";
 }
 
-static bool is_waited_for(const struct publisher_wait *wait, const json_t *reason)
+static size_t slot_of(const struct publisher_wait *wait, const char *id)
+{
+	return (size_t)hash_bytes(&wait->hash_key, BYTES(id, strlen(id))) & (wait->slots_len - 1);
+}
+
+/* When something is degraded for the first time: of many agents each may report the same, and a change may have very many objects. Without
+ * memory for it they are looked through. */
+static void index_objects(struct publisher_wait *wait)
+{
+	size_t len = 1;
+
+	while (len < 2 * wait->objects_len)
+		len *= 2;
+	if (crypto_hash_key(&wait->hash_key, NULL) < 0)
+		return;
+	wait->slots = calloc(len, sizeof(*wait->slots));
+	wait->slots_len = len;
+	for (size_t i = 0; i < wait->objects_len && wait->slots != NULL; i++) {
+		size_t slot = slot_of(wait, wait->objects[i].id);
+
+		while (wait->slots[slot] != 0)
+			slot = (slot + 1) & (len - 1);
+		wait->slots[slot] = (uint32_t)i + 1;
+	}
+}
+
+static bool is_object(const struct wait_object *object, const char *kind, const char *id)
+{
+	return strcmp(object->id, id) == 0 && strcmp(object->collection, kind) == 0;
+}
+
+static bool is_listed(const struct publisher_wait *wait, const char *kind, const char *id)
+{
+	for (size_t i = 0; i < wait->objects_len; i++) {
+		if (is_object(&wait->objects[i], kind, id))
+			return true;
+	}
+	return false;
+}
+
+static bool is_indexed(const struct publisher_wait *wait, const char *kind, const char *id)
+{
+	for (size_t slot = slot_of(wait, id); wait->slots[slot] != 0; slot = (slot + 1) & (wait->slots_len - 1)) {
+		if (is_object(&wait->objects[wait->slots[slot] - 1], kind, id))
+			return true;
+	}
+	return false;
+}
+
+static bool is_waited_for(struct publisher_wait *wait, const json_t *reason)
 {
 	const char *kind = json_string_value(json_object_get(reason, "kind"));
 	const char *id = json_string_value(json_object_get(reason, "id"));
 
-	for (size_t i = 0; i < wait->objects_len && kind != NULL && id != NULL; i++) {
-		if (strcmp(wait->objects[i].id, id) == 0 && strcmp(wait->objects[i].collection, kind) == 0)
-			return true;
-	}
-	return false;
+	if (kind == NULL || id == NULL)
+		return false;
+	if (wait->slots == NULL && wait->objects_len > LISTED_MAX)
+		index_objects(wait);
+	return wait->slots != NULL ? is_indexed(wait, kind, id) : is_listed(wait, kind, id);
 }
 
 /* Of what the agent reports as degraded, what this wait is about. New reference; NULL when nothing is, or without memory. */

@@ -18,6 +18,29 @@ static void on_waited(const struct publisher_waited *result, void *context)
 	waited->agents = json_incref(result->agents);
 }
 
+static size_t count_degraded(const struct peer *peer)
+{
+	json_t *status = publisher_agent_status(plane.publisher, peer->id);
+	size_t count = json_array_size(json_object_get(status, "degraded"));
+
+	json_decref(status);
+	return count;
+}
+
+static void report_degraded(struct peer *peer, char *id)
+{
+	Tlsplane__ObjectReason reason = TLSPLANE__OBJECT_REASON__INIT, *reasons[] = {&reason};
+	Tlsplane__Report report = TLSPLANE__REPORT__INIT;
+
+	reason.kind = KIND_LISTENER;
+	reason.id = id;
+	reason.reason = (char *)"the port is taken";
+	report.n_degraded = 1;
+	report.degraded = reasons;
+	peer_send(peer, TLSPLANE__MESSAGE_TYPE__MESSAGE_REPORT, &report.base);
+	UNTIL(count_degraded(peer) == 1);
+}
+
 /* agent_id: whose labels the change was about, or NULL. */
 static struct publisher_wait *wait_for_agent(const struct changed *changed, const char *agent_id, uint64_t timeout_ms,
                                              struct waited *waited)
@@ -119,6 +142,40 @@ START_TEST(test_acked)
 	peer_free(a);
 	peer_free(b);
 	peer_free(c);
+}
+END_TEST
+
+/* Of many objects, as of few: who reports one of them as degraded ends the wait, who reports another does not. */
+START_TEST(test_degraded)
+{
+	static const size_t sizes[] = {1, 3, 2000};
+	static struct change_item items[2000];
+	struct changed changed = put_upstream("u1", "{}", 80);
+	struct peer *peer = following("{}");
+	const char *const selectors[] = {""};
+	struct publisher_wait_for wanted = {
+		.revision = changed.revision, .selectors = selectors, .selectors_len = 1, .items = items, .timeout_ms = 5000};
+
+	report_degraded(peer, (char *)"l");
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		for (size_t at = 0; at <= sizes[i]; at += sizes[i] / 3 + 1) { /* where it stands; behind the last: nowhere */
+			struct waited waited = {.done = false};
+
+			for (size_t k = 0; k < sizes[i]; k++) {
+				items[k] = (struct change_item){.kind = k == at ? KIND_LISTENER : KIND_UPSTREAM};
+				if (k == at || k % 2 == 0)
+					snprintf(items[k].id, sizeof(items[k].id), "l");
+				else
+					snprintf(items[k].id, sizeof(items[k].id), "l%zu", k);
+			}
+			wanted.items_len = sizes[i];
+			ck_assert_ptr_nonnull(publisher_wait_start(plane.publisher, &wanted, on_waited, &waited));
+			UNTIL(waited.done);
+			ck_assert_int_eq(waited.state, at < sizes[i] ? PUBLISHER_WAIT_DEGRADED : PUBLISHER_WAIT_ACKED);
+			json_decref(waited.agents);
+		}
+	}
+	peer_free(peer);
 }
 END_TEST
 
@@ -306,7 +363,7 @@ END_TEST
 
 int main(void)
 {
-	return plane_main("wait", (const TTest *const[]){test_nobody, test_acked, test_refused, test_timeout, test_away,
+	return plane_main("wait", (const TTest *const[]){test_nobody, test_acked, test_degraded, test_refused, test_timeout, test_away,
 	                                                 test_away_and_not_durable, test_revoked, test_asked_again,
 	                                                 test_labels, test_cancel_and_close, NULL});
 }
