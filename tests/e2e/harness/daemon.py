@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness.net import eventually
+from harness.net import PATIENCE, eventually
 
 SANITIZER = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|Assertion .* failed|AddressSanitizer:DEADLYSIGNAL|"
                        r"WARNING: ThreadSanitizer")
@@ -69,6 +69,7 @@ class Daemon:
             raise AssertionError(f"{error}\n{self.text()[-3000:]}") from None
 
     def wait_exit(self, timeout=20):
+        timeout *= PATIENCE
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -102,7 +103,7 @@ class Daemon:
             except AssertionError:
                 self.process.kill()
                 self.process.wait()
-                yield f"{self.name} did not end on SIGTERM within 15 s"
+                yield f"{self.name} did not end on SIGTERM"
         if self.process.returncode not in self.expected:
             yield f"{self.name} ended with {self.process.returncode}, expected {sorted(self.expected)}:\n{self.text()[-3000:]}"
         report = SANITIZER.search(self.text())
@@ -115,7 +116,7 @@ def run_to_exit(world, argv, env=None, timeout=20):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("TLSPLANE_")}
     started = time.monotonic()
     run = subprocess.run([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                         env={**clean, **SANITIZER_ENV, **(env or {})}, timeout=timeout, cwd=world.tmp)
+                         env={**clean, **SANITIZER_ENV, **(env or {})}, timeout=timeout * PATIENCE, cwd=world.tmp)
     text = run.stdout.decode(errors="replace")
     assert not SANITIZER.search(text), text
     assert run.returncode >= 0, f"killed by signal {-run.returncode} after {time.monotonic() - started:.1f} s\n{text}"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports and waiting. Nothing here or in a test sleeps to synchronise: `eventually` polls a condition against a deadline."""
+"""Ports and waiting. Nothing here or in a test sleeps to synchronise: `eventually` polls a condition against a deadline. TLSPLANE_PATIENCE
+multiplies deadlines, for daemons that run slower than usual (ThreadSanitizer, memcheck)."""
 import os
 import random
 import socket
@@ -11,6 +12,7 @@ FIRST_PORT, PORTS_PER_WORKER = 12000, 2000
 _worker = int("".join(c for c in os.environ.get("PYTEST_XDIST_WORKER", "gw0") if c.isdigit()) or 0)
 _random = random.Random(os.getpid())
 _given = set()
+PATIENCE = float(os.environ.get("TLSPLANE_PATIENCE", "1"))
 
 
 def free_port():
@@ -32,6 +34,7 @@ def free_port():
 
 def eventually(condition, what, timeout=15.0, interval=0.02):
     """The first true value of condition(); an AssertionError that says what never came, and the last exception if there was one."""
+    timeout *= PATIENCE
     deadline = time.monotonic() + timeout
     last = None
     while True:
@@ -49,7 +52,7 @@ def eventually(condition, what, timeout=15.0, interval=0.02):
 
 def is_listening(port, host="127.0.0.1"):
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.settimeout(2)
+        probe.settimeout(2 * PATIENCE)
         return probe.connect_ex((host, port)) == 0
 
 
