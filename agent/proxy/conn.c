@@ -50,8 +50,8 @@ static void drop_tls(struct conn *conn)
 
 static void drop_flows(struct conn *conn)
 {
-	free(conn->up.pending);
-	free(conn->down.pending);
+	relay_drop(conn->worker, &conn->up);
+	relay_drop(conn->worker, &conn->down);
 	conn->up = conn->down = (struct flow){0};
 	buf_deinit(&conn->ahead);
 }

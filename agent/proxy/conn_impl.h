@@ -45,3 +45,4 @@ enum relay_verdict {
 enum relay_verdict relay_run(struct conn *conn);
 /* What goes to the upstream first: conn->ahead, and behind it what the client has sent already, so that they share a segment. E_NOMEM. */
 int relay_begin(struct conn *conn) MUST_USE;
+void relay_drop(struct worker *worker, struct flow *flow); /* what it keeps */

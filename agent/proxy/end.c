@@ -10,7 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READS_PER_TURN 16
+#define READS_PER_TURN 4
+#define TLS_READ (32 * 1024) /* what OpenSSL asks of the socket at once; given back when it is empty */
 
 void end_note(struct end *end, uint32_t events)
 {
@@ -20,7 +21,7 @@ void end_note(struct end *end, uint32_t events)
 		end->writable = true;
 	if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		end->ended = true;
-	if ((events & (EPOLLHUP | EPOLLERR)) != 0)
+	if ((events & EPOLLERR) != 0) /* EPOLLHUP says that both ways are over, maybe in order, with bytes still to be read */
 		end->failed = true;
 }
 
@@ -175,5 +176,6 @@ int end_put_on(struct end *end, const BIO_METHOD *method, SSL *ssl)
 	BIO_set_data(bio, end);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(ssl, bio, bio);
+	SSL_set_default_read_buffer_len(ssl, TLS_READ);
 	return 0;
 }

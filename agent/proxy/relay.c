@@ -4,7 +4,9 @@
  *     flow:  open --source ended--> ended --what is pending has gone--> forwarded
  *
  * The worker's one buffer carries everything; only what a sink would not take is copied to a buffer of the connection's
- * own, and as long as that stands the source is not read (back-pressure; the peer's window does the rest).
+ * own, and as long as that stands the source is not read (back-pressure; the peer's window does the rest). What the kernel takes for each
+ * call costs more than TLS, so the buffer holds several records; while connections keep much back, one (clients that stop reading are
+ * to cost little).
  *
  * The end of TLS is close_notify (RFC 8446 6.1), that of a plain socket its FIN; each is passed on as the other side's. TLS that ends with
  * a FIN alone has been cut, perhaps by somebody else: from the client, the upstream is told by a reset, unless it was through itself; from
@@ -20,6 +22,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define RECORD_MAX 16384 /* bytes of one record: RFC 8446 5.1 */
+#define KEPT_FREELY (4 * 1024 * 1024) /* bytes that sinks have not taken, of all connections of a worker */
+
 enum flow_result { FLOW_IDLE, FLOW_MOVED, FLOW_SOURCE_FAILED, FLOW_SINK_FAILED };
 
 static bool flow_is_over(const struct flow *flow)
@@ -28,7 +33,7 @@ static bool flow_is_over(const struct flow *flow)
 }
 
 /* Keeps what the sink would not take. */
-static int flow_keep(struct flow *flow, const uint8_t *data, size_t len)
+static int flow_keep(struct worker *worker, struct flow *flow, const uint8_t *data, size_t len)
 {
 	if (len == 0)
 		return 0;
@@ -38,14 +43,23 @@ static int flow_keep(struct flow *flow, const uint8_t *data, size_t len)
 	memcpy(flow->pending, data, len);
 	flow->from = 0;
 	flow->to = (uint32_t)len;
+	worker->kept += len;
 	return 0;
 }
 
-static void flow_drop(struct flow *flow)
+void relay_drop(struct worker *worker, struct flow *flow)
 {
+	if (flow->pending != NULL)
+		worker->kept -= flow->to;
 	free(flow->pending);
 	flow->pending = NULL;
 	flow->from = flow->to = 0;
+}
+
+/* How much is read at once. */
+static size_t room_of(const struct worker *worker)
+{
+	return worker->kept < KEPT_FREELY ? WORKER_BUFFER : RECORD_MAX;
 }
 
 /* ------------------------------------------------------------------------------------------------------- sides */
@@ -74,10 +88,10 @@ static void tls_read_failed(struct conn *conn, struct side *side, int ssl_error)
 static enum flow_result read_tls(struct conn *conn, struct side *side, struct flow *flow, size_t *ret_len)
 {
 	uint8_t *buffer = conn->worker->buffer;
-	size_t len = 0;
+	size_t len = 0, room = room_of(conn->worker);
 
-	while (len < WORKER_BUFFER) {
-		int n = SSL_read(side->ssl, buffer + len, (int)(WORKER_BUFFER - len)), e;
+	while (len < room) {
+		int n = SSL_read(side->ssl, buffer + len, (int)(room - len)), e;
 
 		if (n > 0) {
 			len += (size_t)n;
@@ -105,7 +119,7 @@ static enum flow_result read_tls(struct conn *conn, struct side *side, struct fl
 
 static enum flow_result read_raw(struct conn *conn, struct side *side, struct flow *flow, size_t *ret_len)
 {
-	ssize_t n = end_read(&side->end, conn->worker->buffer, WORKER_BUFFER);
+	ssize_t n = end_read(&side->end, conn->worker->buffer, room_of(conn->worker));
 
 	if (n < 0)
 		return errno == EAGAIN ? FLOW_IDLE : FLOW_SOURCE_FAILED;
@@ -120,13 +134,17 @@ static enum flow_result read_side(struct conn *conn, struct side *side, struct f
 	return side->ssl != NULL ? read_tls(conn, side, flow, ret_len) : read_raw(conn, side, flow, ret_len);
 }
 
+/* Records of one write leave in few segments: the kernel is told that more comes. */
 static ssize_t write_tls(struct conn *conn, struct side *side, const uint8_t *data, size_t len)
 {
+	bool more = side->end.more;
 	size_t done = 0;
 
 	while (done < len) {
-		int n = SSL_write(side->ssl, data + done, (int)(len - done));
+		int n;
 
+		side->end.more = more || len - done > RECORD_MAX;
+		n = SSL_write(side->ssl, data + done, (int)(len - done));
 		if (n > 0) {
 			done += (size_t)n;
 			continue;
@@ -138,6 +156,7 @@ static ssize_t write_tls(struct conn *conn, struct side *side, const uint8_t *da
 		watch_out(conn, side);
 		break;
 	}
+	side->end.more = more;
 	return (ssize_t)done;
 }
 
@@ -159,20 +178,20 @@ static ssize_t write_side(struct conn *conn, struct side *side, const uint8_t *d
 	return side->ssl != NULL ? write_tls(conn, side, data, len) : write_raw(conn, side, data, len);
 }
 
-/* The last word towards a side, once. is_last: the socket is closed a moment later. */
+/* The last word towards a side, once: close_notify, and in the same segment the FIN, which is_last leaves to the closing of the socket a
+ * moment later. */
 static enum flow_result end_side(struct conn *conn, struct side *side, bool is_last)
 {
-	int r;
+	int r = 0;
 
-	side->end.more = false;
-	if (side->ssl == NULL) {
+	side->end.more = side->ssl != NULL;
+	if (side->ssl != NULL)
+		r = SSL_shutdown(side->ssl);
+	if (r >= 0) {
 		if (!is_last)
 			shutdown(side->end.fd, SHUT_WR);
 		return FLOW_MOVED;
 	}
-	r = SSL_shutdown(side->ssl);
-	if (r >= 0)
-		return FLOW_MOVED;
 	if (SSL_get_error(side->ssl, r) == SSL_ERROR_WANT_WRITE) {
 		watch_out(conn, side);
 		return FLOW_IDLE;
@@ -192,7 +211,7 @@ static enum flow_result flow_flush(struct conn *conn, struct flow *flow, struct 
 		return FLOW_SINK_FAILED;
 	flow->from += (uint32_t)n;
 	if (flow->from == flow->to)
-		flow_drop(flow);
+		relay_drop(conn->worker, flow);
 	return n > 0 ? FLOW_MOVED : FLOW_IDLE;
 }
 
@@ -207,7 +226,7 @@ static void count_bytes(struct conn *conn, const struct side *source, size_t len
 /* The end is there already and this was all: close_notify comes next, in the same segment. */
 static bool is_all(const struct side *source, const struct flow *flow, size_t len)
 {
-	return flow->ended || (source->ssl == NULL && source->end.ended && len < WORKER_BUFFER);
+	return flow->ended || (source->ssl == NULL && source->end.ended && len < RECORD_MAX);
 }
 
 static enum flow_result flow_run(struct conn *conn, struct flow *flow, struct side *source, struct side *sink,
@@ -237,7 +256,7 @@ static enum flow_result flow_run(struct conn *conn, struct flow *flow, struct si
 	n = write_side(conn, sink, buffer, len);
 	if (n < 0)
 		return FLOW_SINK_FAILED;
-	return flow_keep(flow, buffer + n, len - (size_t)n) == 0 ? FLOW_MOVED : FLOW_SOURCE_FAILED; /* lost is cut */
+	return flow_keep(conn->worker, flow, buffer + n, len - (size_t)n) == 0 ? FLOW_MOVED : FLOW_SOURCE_FAILED; /* lost is cut */
 }
 
 /* The upstream has stopped reading; it may still have something to say, so only this direction ends. */
@@ -248,7 +267,7 @@ static enum flow_result run_up(struct conn *conn)
 
 	if (result != FLOW_SINK_FAILED)
 		return result;
-	flow_drop(flow);
+	relay_drop(conn->worker, flow);
 	flow->ended = flow->forwarded = true;
 	conn->upstream_refuses = true;
 	return FLOW_MOVED;
@@ -269,7 +288,10 @@ int relay_begin(struct conn *conn)
 		return E_NOMEM;
 	flow->to = (uint32_t)conn->ahead.len;
 	flow->pending = (uint8_t *)buf_take(&conn->ahead, NULL);
-	return flow->pending != NULL ? 0 : E_NOMEM;
+	if (flow->pending == NULL)
+		return E_NOMEM;
+	conn->worker->kept += flow->to;
+	return 0;
 }
 
 enum relay_verdict relay_run(struct conn *conn)

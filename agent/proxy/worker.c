@@ -9,6 +9,7 @@
 #include "proxy/conn.h"
 #include "proxy/worker_run.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -289,6 +290,7 @@ static void *worker_main(void *argument)
 	while (!worker_is_done(worker))
 		worker_turn(worker);
 	conns_close_all(worker);
+	assert(worker->kept == 0);
 	end_parts(TAKE_PTR(worker->listing), worker->shared->news);
 	uv_walk(&worker->loop, on_walk_close, NULL);
 	uv_run(&worker->loop, UV_RUN_DEFAULT);

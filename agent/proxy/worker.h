@@ -25,7 +25,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#define WORKER_BUFFER 16384
+#define WORKER_BUFFER (64 * 1024) /* several records; for what must wait a connection keeps a copy */
 
 /* What is the same for all workers; borrowed, must outlive them. */
 struct worker_shared {
@@ -97,6 +97,7 @@ struct worker {
 	struct log_budget log_budgets[WORKER_LINES];
 	struct counters counters;
 	struct agreed agreed;
+	size_t kept; /* bytes that connections keep of flows */
 	uint8_t buffer[WORKER_BUFFER];
 	struct capture_room hello_bytes;
 };
