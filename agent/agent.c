@@ -24,7 +24,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SITES_MAX 2048 /* parsed SSL objects, about 10 KB each */
 #define TRUSTS_MAX 256 /* parsed sets of client CAs */
 #define ORIGIN_SESSIONS_MAX 4096 /* kept to be resumed with upstream nodes, about 1 KB each */
 #define ALIVE_MS 60000 /* a death after this says nothing about the snapshot */
@@ -69,7 +68,7 @@ static int make_parts(struct agent *agent, struct error *err)
 
 	r = cache_open(agent->config.data_dir, agent->fingerprint, true, &agent->cache, &agent->start, err);
 	if (r == 0)
-		r = site_cache_new(agent->keyring, SITES_MAX, &agent->sites, err);
+		r = site_cache_new(agent->keyring, agent->config.decoded_max, &agent->sites, err);
 	if (r == 0)
 		r = trust_cache_new(TRUSTS_MAX, &agent->trusts, err);
 	if (r == 0)

@@ -14,6 +14,7 @@ struct agent_config {
 	const char *token_path;   /* NULL: none */
 	const char *data_dir;     /* made (0700) when it is not there */
 	unsigned workers;
+	uint32_t decoded_max;    /* SSL objects kept decoded, those asked for last; at least 1 */
 	const char *status_host; /* NULL: no status page */
 	uint16_t status_port;    /* 0: any */
 	const char *status_tls;  /* id of the SSL object whose certificate it shows; NULL: plain HTTP */

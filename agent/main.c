@@ -6,6 +6,7 @@
 #include "base/options.h"
 #include "crypto/crypto.h"
 #include "model/kind.h"
+#include "net/loop.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -18,12 +19,14 @@
 #define PROGRAM "tlsplane-agent"
 #define DRAIN_MS 5000
 #define WORKERS_MAX 256
+#define DECODED_LIMIT 10000000
 
 enum {
 	OPTION_CONTROLPLANE,
 	OPTION_JOIN_TOKEN_FILE,
 	OPTION_DATA_DIR,
 	OPTION_WORKERS,
+	OPTION_DECODED_MAX,
 	OPTION_STATUS_LISTEN,
 	OPTION_STATUS_TLS,
 	OPTION_SYSTEM_CA_FILE,
@@ -40,6 +43,7 @@ static const struct option_row option_rows[OPTIONS_ + 1] = {
                                 "token to enrol with; read only while there is no identity"},
     [OPTION_DATA_DIR] = {"data-dir", "DIR", "/var/lib/tlsplane-agent", "identity, keyring, last known good snapshot"},
     [OPTION_WORKERS] = {"workers", "N", NULL, "threads that serve connections (default: one per CPU)"},
+    [OPTION_DECODED_MAX] = {"decoded-max", "N", "16384", "SSL objects kept ready for handshakes, about 6 KiB each and more with a chain"},
     [OPTION_STATUS_LISTEN] = {"status-listen", "HOST:PORT", "127.0.0.1:9191",
                               "metrics, health, connections; without --status-tls loopback alone; off: none"},
     [OPTION_STATUS_TLS] = {"status-tls", "SSL_ID", NULL,
@@ -116,6 +120,9 @@ static int read_config(const char *const *values, char host[256], struct agent_c
 	r = log_set_format(values[OPTION_LOG_FORMAT], err);
 	if (r < 0)
 		return error_prefix(err, r, "--log-format");
+	r = options_parse_u32(values[OPTION_DECODED_MAX], 1, DECODED_LIMIT, &config->decoded_max, err);
+	if (r < 0)
+		return error_prefix(err, r, "--decoded-max");
 	r = read_workers(values[OPTION_WORKERS], &config->workers, err);
 	if (r == 0)
 		r = read_status(values, host, config, err);
@@ -181,11 +188,9 @@ static int run(const struct agent_config *config)
 	struct error err = ERROR_NULL;
 	int r;
 
-	r = uv_loop_init(&process.loop);
-	if (r < 0) {
-		error_set(&err, E_IO, "event loop: %s", uv_strerror(r));
+	r = loop_init(&process.loop, &err);
+	if (r < 0)
 		return complain(1, &err);
-	}
 	complete.loop = &process.loop;
 	r = agent_start(&complete, &process.agent, &err);
 	if (r == 0)
