@@ -2,17 +2,20 @@
 /* Load for the handshake benchmark: a backend and a number of client threads in one process (to be pinned to another core than the
  * server under test), and the server's CPU time around the run.
  *
- *   load --port P --backend-port B --connections N --threads T [--plain] [--think US] [--sni NAME] [--random-names N] [--tls12] PID...
+ *   load --port P --backend-port B --connections N --threads T [--plain] [--think US] [--sni NAME] [--random-names N] [--each-name N]
+ *        [--resume] [--tls12] PID...
  *
- * Each connection: connect, full TLS 1.3 handshake (no resumption), a small request, the answer, close. Prints one JSON object:
- * connections, failures, seconds of wall time, and microseconds of CPU of the given processes (all their threads) per connection.
+ * Each connection: connect, TLS 1.3 handshake, a small request, the answer, close. Prints one JSON object: connections, failures, seconds
+ * of wall time, microseconds of CPU of the given processes (all their threads) per connection, and tickets got per connection.
+ * --random-names, --each-name: a random one, or one after another, of N names n0.SNI, n1.SNI...
+ * --resume: each client offers the ticket that it got last; a handshake that is not resumed with it is a failure.
  * --think: CPU that a client burns before each connection, so that a plain run offers a server the same rate as a TLS run whose clients are
  * busy with their own handshakes: a server that is never idle pays no wake-ups.
  *
  * The backend answers every connection with 128 bytes and closes. Nothing but 127.0.0.1 is ever contacted. */
-#include <arpa/inet.h>
+#include "util.h"
+
 #include <getopt.h>
-#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,6 +30,7 @@
 
 #define ANSWER_LEN 128
 #define PIDS_MAX 64
+#define THREADS_MAX 64
 
 struct run {
 	uint16_t port, backend_port;
@@ -34,26 +38,21 @@ struct run {
 	int threads;
 	bool plain;
 	const char *sni;
-	long sni_count; /* > 0: a random name among n0.SNI, n1.SNI... */
+	long sni_count; /* > 0: names n0.SNI, n1.SNI..., */
+	bool each_name; /* one after another */
+	bool resume;
 	long think_us;
 	SSL_CTX *ctx;
-	atomic_long next, failures;
+	atomic_long next, failures, names, tickets;
 	pid_t pids[PIDS_MAX];
 	int pids_len;
 };
 
-static int listen_on(uint16_t port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 1024) != 0) {
-		perror("backend");
-		exit(1);
-	}
-	return fd;
-}
+struct client {
+	struct run *run;
+	unsigned seed;
+	SSL_SESSION *session; /* the newest, or NULL */
+};
 
 static void *backend_main(void *argument)
 {
@@ -73,19 +72,6 @@ static void *backend_main(void *argument)
 	return NULL;
 }
 
-static int connect_to(uint16_t port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 static const char request[] = "GET / HTTP/1.0\r\nHost: bench.example\r\nUser-Agent: load\r\n\r\n";
 
 static bool exchange_plain(int fd)
@@ -101,25 +87,52 @@ static bool exchange_plain(int fd)
 	return got == ANSWER_LEN;
 }
 
-static bool exchange_tls(struct run *run, int fd, unsigned *seed)
+static int on_session(SSL *ssl, SSL_SESSION *session)
 {
-	SSL *ssl = SSL_new(run->ctx);
-	char buffer[1024], name[256];
+	struct client *client = SSL_get_app_data(ssl);
+
+	atomic_fetch_add(&client->run->tickets, 1);
+	SSL_SESSION_free(client->session);
+	client->session = session;
+	return 1;
+}
+
+static void set_name(struct client *client, SSL *ssl)
+{
+	struct run *run = client->run;
+	char name[256];
+	long n;
+
+	if (run->sni_count == 0) {
+		SSL_set_tlsext_host_name(ssl, run->sni);
+		return;
+	}
+	n = run->each_name ? atomic_fetch_add(&run->names, 1) : (long)rand_r(&client->seed);
+	snprintf(name, sizeof(name), "n%ld.%s", n % run->sni_count, run->sni);
+	SSL_set_tlsext_host_name(ssl, name);
+}
+
+static bool exchange_tls(struct client *client, int fd)
+{
+	SSL *ssl = SSL_new(client->run->ctx);
+	bool offers = client->run->resume && client->session != NULL, is_fine = false;
+	char buffer[1024];
 	size_t got = 0;
 	int n = 0;
 
-	snprintf(name, sizeof(name), "%s", run->sni);
-	if (run->sni_count > 0)
-		snprintf(name, sizeof(name), "n%ld.%s", (long)(rand_r(seed) % run->sni_count), run->sni);
-	SSL_set_tlsext_host_name(ssl, name);
+	SSL_set_app_data(ssl, client);
+	set_name(client, ssl);
+	if (offers)
+		SSL_set_session(ssl, client->session);
 	SSL_set_fd(ssl, fd);
 	if (SSL_connect(ssl) == 1 && SSL_write(ssl, request, sizeof(request) - 1) > 0) {
+		is_fine = SSL_session_reused(ssl) == offers;
 		while ((n = SSL_read(ssl, buffer, sizeof(buffer))) > 0)
 			got += (size_t)n;
 		SSL_shutdown(ssl);
 	}
 	SSL_free(ssl);
-	return got == ANSWER_LEN;
+	return is_fine && got == ANSWER_LEN;
 }
 
 static double thread_cpu_us(void)
@@ -140,16 +153,16 @@ static void think(long us)
 
 static void *client_main(void *argument)
 {
-	struct run *run = argument;
-	unsigned seed = (unsigned)(uintptr_t)&seed;
+	struct client *client = argument;
+	struct run *run = client->run;
 
 	while (atomic_fetch_sub(&run->next, 1) > 0) {
 		int fd;
 		bool ok;
 
 		think(run->think_us);
-		fd = connect_to(run->port);
-		ok = fd >= 0 && (run->plain ? exchange_plain(fd) : exchange_tls(run, fd, &seed));
+		fd = connect_to(run->port, 0);
+		ok = fd >= 0 && (run->plain ? exchange_plain(fd) : exchange_tls(client, fd));
 
 		if (!ok)
 			atomic_fetch_add(&run->failures, 1);
@@ -159,35 +172,17 @@ static void *client_main(void *argument)
 	return NULL;
 }
 
-static double cpu_seconds(const struct run *run)
-{
-	double sum = 0;
-
-	for (int i = 0; i < run->pids_len; i++) {
-		struct timespec used;
-		clockid_t clock;
-
-		if (clock_getcpuclockid(run->pids[i], &clock) == 0 && clock_gettime(clock, &used) == 0)
-			sum += (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
-	}
-	return sum;
-}
-
-static double wall_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static void run_clients(struct run *run, long connections)
 {
-	pthread_t threads[64];
+	static struct client clients[THREADS_MAX]; /* sessions outlive the warm-up */
+	pthread_t threads[THREADS_MAX];
 
 	atomic_store(&run->next, connections);
-	for (int i = 0; i < run->threads; i++)
-		pthread_create(&threads[i], NULL, client_main, run);
+	for (int i = 0; i < run->threads; i++) {
+		clients[i].run = run;
+		clients[i].seed += (unsigned)i + (unsigned)getpid() * THREADS_MAX;
+		pthread_create(&threads[i], NULL, client_main, &clients[i]);
+	}
 	for (int i = 0; i < run->threads; i++)
 		pthread_join(threads[i], NULL);
 }
@@ -197,7 +192,7 @@ static void parse(struct run *run, int argc, char **argv, bool *tls12)
 	static const struct option options[] = {
 	    {"port", 1, NULL, 'p'},   {"backend-port", 1, NULL, 'b'}, {"connections", 1, NULL, 'n'}, {"threads", 1, NULL, 't'},
 	    {"plain", 0, NULL, 'P'},  {"sni", 1, NULL, 's'},          {"tls12", 0, NULL, '2'},       {"random-names", 1, NULL, 'r'},
-	    {"think", 1, NULL, 'T'},
+	    {"think", 1, NULL, 'T'},  {"each-name", 1, NULL, 'e'},    {"resume", 0, NULL, 'R'},
 	    {NULL, 0, NULL, 0},
 	};
 	int option;
@@ -222,11 +217,18 @@ static void parse(struct run *run, int argc, char **argv, bool *tls12)
 		case 's':
 			run->sni = optarg;
 			break;
+		case 'e':
+			run->each_name = true;
+			run->sni_count = strtol(optarg, NULL, 10);
+			break;
 		case 'r':
 			run->sni_count = strtol(optarg, NULL, 10);
 			break;
 		case 'T':
 			run->think_us = strtol(optarg, NULL, 10);
+			break;
+		case 'R':
+			run->resume = true;
 			break;
 		case '2':
 			*tls12 = true;
@@ -235,8 +237,18 @@ static void parse(struct run *run, int argc, char **argv, bool *tls12)
 			exit(2);
 		}
 	}
-	while (optind < argc && run->pids_len < PIDS_MAX)
-		run->pids[run->pids_len++] = (pid_t)strtol(argv[optind++], NULL, 10);
+	run->pids_len = read_pids(argc, argv, optind, run->pids, PIDS_MAX);
+}
+
+static SSL_CTX *make_ctx(bool tls12)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, on_session);
+	SSL_CTX_set_min_proto_version(ctx, tls12 ? TLS1_2_VERSION : TLS1_3_VERSION);
+	SSL_CTX_set_max_proto_version(ctx, tls12 ? TLS1_2_VERSION : TLS1_3_VERSION);
+	return ctx;
 }
 
 int main(int argc, char **argv)
@@ -249,24 +261,23 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN);
 	parse(&run, argc, argv, &tls12);
-	if (run.threads < 1 || run.threads > 64)
+	if (run.threads < 1 || run.threads > THREADS_MAX)
 		return 2;
-	run.ctx = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_set_session_cache_mode(run.ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_min_proto_version(run.ctx, tls12 ? TLS1_2_VERSION : TLS1_3_VERSION);
-	SSL_CTX_set_max_proto_version(run.ctx, tls12 ? TLS1_2_VERSION : TLS1_3_VERSION);
+	run.ctx = make_ctx(tls12);
 	if (run.backend_port != 0) {
-		listener = listen_on(run.backend_port);
+		listener = listen_on(1, run.backend_port);
 		pthread_create(&backend, NULL, backend_main, &listener);
 	}
 	run_clients(&run, run.connections / 10 + 1); /* warm-up */
 	atomic_store(&run.failures, 0);
-	cpu = cpu_seconds(&run);
+	atomic_store(&run.tickets, 0);
+	cpu = cpu_seconds(run.pids, run.pids_len);
 	wall = wall_seconds();
 	run_clients(&run, run.connections);
 	wall = wall_seconds() - wall;
-	cpu = cpu_seconds(&run) - cpu;
-	printf("{\"connections\": %ld, \"failures\": %ld, \"wall_s\": %.4f, \"cpu_us_per_connection\": %.2f}\n", run.connections,
-	       atomic_load(&run.failures), wall, cpu * 1e6 / (double)run.connections);
+	cpu = cpu_seconds(run.pids, run.pids_len) - cpu;
+	printf("{\"connections\": %ld, \"failures\": %ld, \"wall_s\": %.4f, \"cpu_us_per_connection\": %.2f, \"tickets\": %.2f}\n",
+	       run.connections, atomic_load(&run.failures), wall, cpu * 1e6 / (double)run.connections,
+	       (double)atomic_load(&run.tickets) / (double)run.connections);
 	return atomic_load(&run.failures) == 0 ? 0 : 1;
 }

@@ -1,12 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The peers of the benchmarks, from Debian's packages, each configured to do the same as an agent: terminate TLS 1.3 without tickets or
-session cache on one worker, relay bytes to one plain backend. All on 127.0.0.1, pinned to one core, ended by pid."""
+"""The peers of the benchmarks, from Debian's packages, each configured to do the same as an agent: terminate TLS 1.3 without session cache
+on one worker, relay bytes to one plain backend. All on 127.0.0.1, pinned to one core, ended by pid."""
+import collections
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import subprocess
 import time
+
+Setup = collections.namedtuple("Setup", "work cert key backend_port core log tickets")
+DESCRIPTORS = 60_000  # 10,000 idle and 10,000 active connections
+
+
+def descriptors():
+    """How many each server may open; as many as are wanted where we may raise the limit."""
+    have = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if have < DESCRIPTORS:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+        except (ValueError, OSError):
+            return have
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], DESCRIPTORS)
 
 
 def free_port():
@@ -61,63 +77,63 @@ class Peer:
             self.process.wait()
 
 
-def nginx(work, cert, key, backend_port, core, log):
+def nginx(setup):
     port = free_port()
-    conf = work / "nginx.conf"
+    conf = setup.work / "nginx.conf"
     modules = "/usr/lib/nginx/modules/ngx_stream_module.so"
     conf.write_text(f"""
 {'load_module ' + modules + ';' if os.path.exists(modules) else ''}
-daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/nginx.log;
-events {{ worker_connections 4096; }}
+daemon off; worker_processes 1; pid {setup.work}/nginx.pid; error_log {setup.work}/nginx.log;
+events {{ worker_connections {descriptors() - 100}; }}
 stream {{
   server {{
     listen 127.0.0.1:{port} ssl reuseport;
-    ssl_certificate {cert}; ssl_certificate_key {key};
-    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets off; ssl_session_cache off;
-    proxy_pass 127.0.0.1:{backend_port};
+    ssl_certificate {setup.cert}; ssl_certificate_key {setup.key};
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets {'on' if setup.tickets else 'off'}; ssl_session_cache off;
+    proxy_pass 127.0.0.1:{setup.backend_port};
   }}
 }}
 """)
-    return Peer("nginx stream", ["nginx", "-c", str(conf), "-p", str(work)], port, core, log)
+    return Peer("nginx stream", ["nginx", "-c", str(conf), "-p", str(setup.work)], port, setup.core, setup.log)
 
 
-def haproxy(work, cert, key, backend_port, core, log):
+def haproxy(setup):
     port = free_port()
-    pem = work / "haproxy.pem"
-    pem.write_text(pathlib.Path(cert).read_text() + pathlib.Path(key).read_text())
-    conf = work / "haproxy.cfg"
+    pem = setup.work / "haproxy.pem"
+    pem.write_text(setup.cert.read_text() + setup.key.read_text())
+    conf = setup.work / "haproxy.cfg"
     conf.write_text(f"""
 global
   nbthread 1
   tune.ssl.cachesize 0
-  maxconn 4096
+  maxconn {(descriptors() - 100) // 2}
 defaults
   mode tcp
   timeout connect 5s
-  timeout client 30s
-  timeout server 30s
+  timeout client 300s
+  timeout server 300s
 listen l
-  bind 127.0.0.1:{port} ssl crt {pem} no-tls-tickets
-  server s 127.0.0.1:{backend_port}
+  bind 127.0.0.1:{port} ssl crt {pem}{'' if setup.tickets else ' no-tls-tickets'}
+  server s 127.0.0.1:{setup.backend_port}
 """)
-    return Peer("HAProxy", ["haproxy", "-db", "-f", str(conf)], port, core, log)
+    return Peer("HAProxy", ["haproxy", "-db", "-f", str(conf)], port, setup.core, setup.log)
 
 
-def hitch(work, cert, key, backend_port, core, log):
+def hitch(setup):
     port = free_port()
-    pem = work / "hitch.pem"
-    pem.write_text(pathlib.Path(cert).read_text() + pathlib.Path(key).read_text())
-    conf = work / "hitch.conf"
+    pem = setup.work / "hitch.pem"
+    pem.write_text(setup.cert.read_text() + setup.key.read_text())
+    conf = setup.work / "hitch.conf"
     conf.write_text(f"""
 frontend = "[127.0.0.1]:{port}"
-backend = "[127.0.0.1]:{backend_port}"
+backend = "[127.0.0.1]:{setup.backend_port}"
 pem-file = "{pem}"
 workers = 1
 daemon = off
 user = "nobody"
 tls-protos = TLSv1.2 TLSv1.3
 """)
-    return Peer("hitch", ["hitch", "--config", str(conf)], port, core, log)
+    return Peer("hitch", ["hitch", "--config", str(conf)], port, setup.core, setup.log)
 
 
 ALL = [("nginx stream", "nginx", nginx), ("HAProxy", "haproxy", haproxy), ("hitch", "hitch", hitch)]

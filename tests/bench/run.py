@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmarks: real binaries, peers from Debian's packages in the same run, ratios of CPU time. Prints tables; judges nothing.
 
-    run.sh [--quick] [--objects=N] [cpu] [served] [scale] [api] [lists] [fleet]
+    run.sh [--quick] [--objects=N] [--names=N] [cpu] [relay] [idle] [names] [served] [scale] [api] [lists] [fleet]
 
-cpu     microseconds of server CPU per connection (full TLS 1.3 handshake, one small request relayed, close; no tickets), P-256 and
-        RSA-2048: the agent, nginx stream, HAProxy, hitch, and the floor: OpenSSL alone over memory BIOs + a bare relay without TLS
+cpu     microseconds of server CPU per connection (TLS 1.3 handshake, one small request relayed, close), P-256 and RSA-2048 in full
+        without tickets, P-256 resumed with one ticket each: the agent, nginx stream, HAProxy, hitch, and the floor: OpenSSL alone over
+        memory BIOs + a bare relay without TLS
+relay   MB per second of server CPU between TLS and plain TCP, downloads and uploads, and CPU per small message: the same servers, SSL_write
+        alone, and the bare relay
+idle    memory of the servers per idle connection; 10,000 idle and 10,000 active ones on one agent
+names   an agent's CPU per handshake for random names of 1, 1,000 and N certificates (100,000 unless said), and for those not asked for yet
 served  from the PUT sent to the new leaf served by an agent, at 10, 100,000 and N stored objects (1,000,000 unless said)
 scale   N P-256 objects: seconds to load by apply, the agent's memory, from its exec to the first served handshake (from its cache, from the
         control plane), one change and 10,000 at once, and the latency of handshakes meanwhile
@@ -16,101 +21,28 @@ fleet   10,000 simulated agents on one control plane: memory of each, one change
 """
 import pathlib
 import shutil
-import statistics
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from lib import openssl_cert, pin, run_json, spread, ssl_object, table, tool  # noqa: E402
 import api  # noqa: E402
+import cpu  # noqa: E402
 import fleet  # noqa: E402
+import idle  # noqa: E402
 import lists  # noqa: E402
-import peers  # noqa: E402
+import names  # noqa: E402
+import relay  # noqa: E402
 import scale  # noqa: E402
-from harness.world import World  # noqa: E402
 
-SERVER_CORE = 0
-PARTS = ("cpu", "served", "scale", "api", "lists", "fleet")
-PLAIN_CLIENT_US = 75  # what a plain connection costs client and backend, measured
-
-
-# cpu -----------------------------------------------------------------------------------------------------------------
-
-def measure_port(port, backend_port, pids, connections, *more):
-    return run_json([tool("load"), "--port", port, "--backend-port", backend_port, "--connections", connections, *more, *pids])
-
-
-def agent_server(world, cert, key, backend_port):
-    """(port, pids) of an agent with one worker that serves the certificate."""
-    controlplane = world.controlplane()
-    agent = world.agent(controlplane, "--workers", "1")
-    port = peers.free_port()
-    controlplane.api.apply(put=[
-        ("ssls", "bench", ssl_object(cert, key, "bench.example")),
-        ("upstreams", "backend", {"nodes": {f"127.0.0.1:{backend_port}": 1}}),
-        ("tls_options", "bench", {"session_tickets": False}),  # as the peers are configured
-        ("listeners", "bench", {"bind": f"127.0.0.1:{port}", "upstream": "backend", "tls_options": "bench"}),
-    ], wait="acked", timeout=30).expect(200, 201)
-    pin(agent.daemon.pid, SERVER_CORE)
-    pin(controlplane.daemon.pid, SERVER_CORE)
-    return port, [agent.daemon.pid]
-
-
-def cpu_one_algorithm(work, algorithm, connections, rounds):
-    cert, key = openssl_cert(work, algorithm, algorithm)
-    log = open(work / "peers.log", "ab")  # noqa: SIM115
-    world = World(work / f"world-{algorithm}")
-    world.tmp.mkdir()
-    servers, closers, figures = [], [], {}
-    backend_port = peers.free_port()
-    try:
-        servers.append(("tlsplane agent", *agent_server(world, cert, key, backend_port)))
-        for name, program, make in peers.ALL:
-            if not peers.installed(program):
-                continue
-            peer = make(work, cert, key, backend_port, SERVER_CORE, log)
-            closers.append(peer)
-            servers.append((name, peer.port, peer.pids()))
-        relay = peers.Peer("bare relay", [tool("bare_relay"), str(free := peers.free_port()), str(backend_port)], free, SERVER_CORE, log)
-        closers.append(relay)
-        for _ in range(rounds):
-            for name, port, pids in servers:
-                measured = measure_port(port, backend_port, pids, connections)
-                figures.setdefault(name, []).append(measured["cpu_us_per_connection"])
-                if pids is servers[0][2]:
-                    wall_us = measured["wall_s"] * 1e6 / connections
-            # At the rate of the TLS run: its clients are busy with their own handshakes, and a server that is never idle pays no wake-ups.
-            think = max(0, int(wall_us) - PLAIN_CLIENT_US)
-            bare = measure_port(relay.port, backend_port, relay.pids(), connections, "--plain", "--think", think)["cpu_us_per_connection"]
-            alone = run_json([tool("openssl_alone"), cert, key, connections], SERVER_CORE)["cpu_us_per_connection"]
-            figures.setdefault("OpenSSL alone", []).append(alone)
-            figures.setdefault("bare relay", []).append(bare)
-            figures.setdefault("floor (both)", []).append(alone + bare)
-    finally:
-        for closer in closers:
-            closer.close()
-        problems = world.close()
-    if problems:
-        raise RuntimeError(problems[0])
-    return figures
-
-
-def bench_cpu(work, quick):
-    for algorithm in ("P-256", "RSA-2048"):
-        figures = cpu_one_algorithm(work, algorithm, 200 if quick else 3000, 1 if quick else 7)
-        floor = figures["floor (both)"]
-        rows = []
-        for name, values in figures.items():
-            ratios = [value / base for value, base in zip(values, floor)]
-            rows.append([name, spread(values), f"{statistics.median(ratios):.2f}"])
-        table(f"Server CPU per connection, {algorithm}, TLS 1.3 full handshake, no tickets", ["server", "us (min-max)", "of the floor"], rows)
+PARTS = ("cpu", "relay", "idle", "names", "served", "scale", "api", "lists", "fleet")
 
 
 def main(arguments):
     quick = "--quick" in arguments
     objects = next((int(a.split("=")[1]) for a in arguments if a.startswith("--objects=")), 1_000_000)
+    many = next((int(a.split("=")[1]) for a in arguments if a.startswith("--names=")), 100_000)
     parts = [a for a in arguments if not a.startswith("--")] or PARTS
     unknown = set(parts) - set(PARTS)
     if unknown:
@@ -119,7 +51,13 @@ def main(arguments):
     work.chmod(0o755)
     try:
         if "cpu" in parts:
-            bench_cpu(work, quick)
+            cpu.bench_cpu(work, quick)
+        if "relay" in parts:
+            relay.bench_relay(work, quick)
+        if "idle" in parts:
+            idle.bench_idle(work, quick)
+        if "names" in parts:
+            names.bench_names(work, quick, many)
         if "served" in parts or "scale" in parts:
             scale.bench_scale(work, quick, "served" in parts, "scale" in parts, objects)
         if "api" in parts:

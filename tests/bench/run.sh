@@ -17,6 +17,6 @@ elif ! grep -q bench_load build/build.ninja; then
 fi
 log=$(mktemp)
 ninja -C build controlplane/tlsplane-controlplane controlplane/ctl/tlsplanectl agent/tlsplane-agent \
-	tests/bench/bench_{bare_relay,fleet,fleet_enrol,latency,load,make_objects,openssl_alone,put_to_served,puts} >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+	tests/bench/bench_{bare_relay,crowd,flow,fleet,fleet_enrol,latency,load,make_objects,openssl_alone,put_to_served,puts} >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
 rm -f "$log"
 exec /usr/bin/python3 tests/bench/run.py "$@"

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "util.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+
+/* 127.0.0.HOST */
+static struct sockaddr_in address_of(unsigned host, uint16_t port)
+{
+	return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + host)};
+}
+
+int listen_on(unsigned host, uint16_t port)
+{
+	struct sockaddr_in address = address_of(host, port);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, BACKLOG) != 0) {
+		perror("backend");
+		exit(1);
+	}
+	return fd;
+}
+
+int connect_to(uint16_t port, unsigned source)
+{
+	struct sockaddr_in to = address_of(1, port), from = address_of(source, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if ((source != 0 && bind(fd, (struct sockaddr *)&from, sizeof(from)) != 0) || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static double seconds_of(clockid_t clock)
+{
+	struct timespec now;
+
+	return clock_gettime(clock, &now) == 0 ? (double)now.tv_sec + (double)now.tv_nsec * 1e-9 : 0;
+}
+
+double wall_seconds(void)
+{
+	return seconds_of(CLOCK_MONOTONIC);
+}
+
+double cpu_seconds(const pid_t *pids, int len)
+{
+	double sum = 0;
+
+	for (int i = 0; i < len; i++) {
+		clockid_t clock;
+
+		if (clock_getcpuclockid(pids[i], &clock) == 0)
+			sum += seconds_of(clock);
+	}
+	return sum;
+}
+
+int read_pids(int argc, char **argv, int from, pid_t *ret, int max)
+{
+	int len = 0;
+
+	for (int i = from; i < argc && len < max; i++)
+		ret[len++] = (pid_t)strtol(argv[i], NULL, 10);
+	return len;
+}
