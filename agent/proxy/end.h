@@ -18,7 +18,7 @@ struct end {
 	int fd; /* owned; -1: none */
 	bool readable, writable;
 	bool ended;  /* the peer has sent its FIN: reads go on until they return 0 */
-	bool failed; /* reset, or both directions are over */
+	bool failed; /* reset, or refused: nothing more comes or goes */
 	bool watches_out;
 	bool more;   /* another write follows at once: the kernel may hold this one back and send both in one segment */
 	const uint8_t *ahead; /* borrowed: read off the socket already, OpenSSL gets it first */

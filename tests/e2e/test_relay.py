@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What flows once the handshake is done: whole, in order, closed one side at a time, and never more in memory than a few buffers."""
 import collections
+import fcntl
 import hashlib
 import os
 import socket
+import struct
+import termios
 import threading
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from harness import tls
 from harness.backend import CollectBackend, EchoBackend, HttpBackend, ScriptBackend
 from harness.net import eventually, free_port, has_ipv6, receive_all
-from harness.tls import HalfClosing
+from harness.tls import HalfClosing, client_hello, records, sni_extension
 from harness.world import serve
 
 _count = iter(range(1000))
@@ -20,6 +23,11 @@ _count = iter(range(1000))
 def relay(shared, backend):
     number = next(_count)
     return serve(shared.controlplane, backend, listener=f"relay{number}", upstream=f"relay{number}")
+
+
+def unsent(connection):
+    """Bytes that the other end's kernel has not acknowledged."""
+    return struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 def both_versions(shared):
@@ -77,11 +85,48 @@ class TestHalfClose:
         port = self.make(shared, world.add_backend(ScriptBackend(script)))
         client = HalfClosing(port, version=version)
         assert client.recv_all() == b"hello and goodbye"
+        assert client.raw.recv(1) == b""  # the FIN comes with close_notify
         client.send(b"still here")
         client.end_sending()
         client.raw.shutdown(socket.SHUT_WR)
         eventually(lambda: received == [b"still here"], "the other direction stayed open")
         client.close()
+
+    def test_both_ended_and_the_backend_is_slow(self, shared, world):
+        """The client's FIN comes while what it sent before still waits for a backend that has ended its own way: all of it arrives."""
+        received, may_read = [], threading.Event()
+
+        def script(connection):
+            connection.recv(1 << 16)  # the ClientHello
+            connection.shutdown(socket.SHUT_WR)
+            may_read.wait(60)
+            received.append(len(receive_all(connection)))
+
+        def send(amount):
+            """A connection, and how much it could send of the amount."""
+            connection, sent = socket.create_connection(("127.0.0.1", port), timeout=20), 0
+            connection.sendall(records(client_hello(sni_extension(b"slow.test"))))
+            assert receive_all(connection) == b""
+            connection.settimeout(1)
+            try:
+                while sent < amount:
+                    sent += connection.send(bytes(min(1 << 16, amount - sent)))
+            except TimeoutError:
+                pass
+            return connection, sent
+        port = serve(shared.controlplane, world.add_backend(ScriptBackend(script)), listener="slow", upstream="slow")
+        shared.api.put_acked("/v1/routes/slow", {"snis": ["slow.test"], "mode": "passthrough", "upstream": "slow"})
+        full, sent = send(1 << 30)
+        room = sent - unsent(full)
+        # Of these at least one is more than gets past the agent, and little enough for the FIN to get there.
+        clients = [send(room * part // 32) for part in range(16, 33)]
+        for client, _ in clients:
+            client.shutdown(socket.SHUT_WR)
+        eventually(lambda: unsent(clients[0][0]) == 0, "a FIN has arrived")
+        may_read.set()
+        eventually(lambda: {sent for _, sent in clients} <= set(received), "all of it has arrived")
+        for client, _ in [(full, sent), *clients]:
+            client.close()
 
     def test_backend_resets(self, shared, world, version):
         def script(connection):
