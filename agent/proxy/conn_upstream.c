@@ -5,6 +5,7 @@
  * A node with which TLS fails is a node that failed; it is never spoken to in plain. */
 #include "proxy/conn_impl.h"
 
+#include "base/memory.h"
 #include "crypto/crypto.h"
 #include "model/peer.h"
 #include "proxy/conn_log.h"
@@ -95,6 +96,8 @@ static void put_header_v2(struct conn *conn, const union endpoint *local)
 
 int conn_put_ahead(struct conn *conn)
 {
+	uint64_t failures = memory_failures();
+
 	if (conn->hello.send_proxy_protocol != 0) {
 		union endpoint local = conn->local;
 		socklen_t len = sizeof(local);
@@ -108,7 +111,7 @@ int conn_put_ahead(struct conn *conn)
 	}
 	if (conn->hello.passthrough)
 		capture_put(&conn->capture, &conn->worker->hello_bytes, &conn->ahead);
-	return conn->ahead.failed ? E_NOMEM : 0;
+	return conn->ahead.failed ? E_NOMEM : memory_judge(failures, 0, NULL); /* who the client is stands in it, or nothing */
 }
 
 /* ------------------------------------------------------------------------------------------------------- connect */
@@ -129,10 +132,16 @@ void conn_drop_upstream(struct conn *conn)
 	conn->ahead_sent = 0;
 }
 
+/* Something is there to be sent as soon as the node has answered. */
+static bool has_first_words(const struct conn *conn)
+{
+	return conn->ahead.len > 0 || conn->hello.origin != NULL || (conn->client.ssl != NULL && SSL_has_pending(conn->client.ssl) == 1);
+}
+
 /* 0: under way or there; E_NOMEM: we have no descriptor or no memory for it; else this address is not to be had. */
 static int connect_to(struct conn *conn, const struct sockaddr_storage *address, socklen_t len)
 {
-	const int on = 1;
+	const int on = 1, off = 0;
 	struct end *end = &conn->upstream.end;
 	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r;
@@ -142,6 +151,8 @@ static int connect_to(struct conn *conn, const struct sockaddr_storage *address,
 	*end = (struct end){.watch = {conn_on_upstream_event}, .fd = fd, .watches_out = true};
 	conn->connected_turn = conn->worker->turn;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (has_first_words(conn))
+		setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off)); /* the third segment carries them: one less, and one wake-up */
 	r = connect(fd, (const struct sockaddr *)address, len) == 0 || errno == EINPROGRESS ? 0 : E_IO;
 	if (r == 0 && worker_watch(conn->worker, fd, true, &end->watch) < 0)
 		r = E_NOMEM;
@@ -310,6 +321,7 @@ static void upstream_handshake_done(struct conn *conn)
 void conn_run_upstream_handshake(struct conn *conn)
 {
 	SSL *ssl = conn->upstream.ssl;
+	uint64_t failures = memory_failures();
 	int sent, r, e;
 
 	if (conn->client.end.failed) {
@@ -323,6 +335,11 @@ void conn_run_upstream_handshake(struct conn *conn)
 		return;
 	ERR_clear_error();
 	r = SSL_do_handshake(ssl);
+	if (memory_judge(failures, 0, &conn->origin->why) < 0) { /* perhaps of what the origin was to be judged by */
+		ERR_clear_error();
+		no_upstream(conn, "no memory for TLS with the upstream");
+		return;
+	}
 	if (r == 1) {
 		upstream_handshake_done(conn);
 		return;
