@@ -14,6 +14,7 @@
 #define HEARTBEAT_MIN_S 1
 #define HEARTBEAT_MAX_S 300
 #define HELD_BEAT_MS 15000
+#define RENEW_AGAIN_MS 600000
 
 /* The CA in the peer's chain that the join token names; the channel has verified the chain up to it. */
 static X509 *find_pinned(const struct link *link, struct error *err)
@@ -91,10 +92,13 @@ static int send_renew(struct link *link, struct error *err)
 
 void link_renew_if_due(struct link *link)
 {
+	uint64_t now = uv_now(link->config.loop);
 	struct error err = ERROR_NULL;
 
-	if (link->renew_sent || !identity_is_renewal_due(link->config.identity, (int64_t)time(NULL)))
+	if (link->renew_sent || now < link->renew_after ||
+	    !identity_is_renewal_due(link->config.identity, (int64_t)time(NULL)))
 		return;
+	link->renew_after = now + RENEW_AGAIN_MS;
 	if (send_renew(link, &err) < 0)
 		log_event(LOG_WARNING, "agent certificate can't be renewed yet", LOG_ERR(&err));
 }
@@ -149,12 +153,22 @@ static void on_enroll_reply(struct link *link, const Tlsplane__EnrollReply *repl
 	reconnect_soon(link);
 }
 
+static void fail_renewal(struct link *link, const struct error *why)
+{
+	if (link->state == LINK_RENEWING) {
+		link_fail(link, why);
+		return;
+	}
+	log_event(LOG_WARNING, "agent certificate can't be renewed yet", LOG_ERR(why));
+	link->renew_sent = false;
+}
+
 static void on_renew_reply(struct link *link, const Tlsplane__RenewReply *reply)
 {
 	struct error err = ERROR_NULL;
 
 	if (identity_accept_renew(link->config.identity, reply, &err) < 0) {
-		link_fail(link, &err);
+		fail_renewal(link, &err);
 		return;
 	}
 	log_event(LOG_INFO, "agent certificate renewed", LOG_STR("agent", identity_agent_id(link->config.identity)));

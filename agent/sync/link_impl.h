@@ -40,6 +40,7 @@ struct link {
 	bool avoid_next;  /* that one was not welcomed: it is the turn of the one in use */
 	bool renew_first; /* the peer said that the certificate has expired */
 	bool renew_sent, greeted;
+	uint64_t renew_after; /* loop milliseconds: the last try to renew in good time is long enough ago */
 	bool soon;         /* reconnect at once: something good happened */
 	uint64_t floor_ms; /* the peer asked to be left alone for so long */
 	uint64_t connects;
@@ -56,5 +57,6 @@ void link_fail(struct link *link, const struct error *why);
 /* greet.c: the channel is open; a message has come. */
 void link_on_open(struct link *link);
 void link_on_message(struct link *link, Tlsplane__MessageType type, const ProtobufCMessage *message);
-/* Sends Renew when it is time. */
+/* Sends Renew when it is time. There is half a life left: a try that comes to nothing costs neither the connection nor a
+ * request with each that follows. */
 void link_renew_if_due(struct link *link);

@@ -32,6 +32,7 @@ struct peer {
 	bool cut_renewed; /* the first connection that shows the renewed key is cut, and from then on only that key counts */
 	bool has_cut;
 	uint8_t renewed[SHA256_LEN]; /* of that key */
+	bool spoil_renewals;         /* what it answers to Renew can't be used */
 	unsigned refused;
 };
 
@@ -96,7 +97,7 @@ static void reply_renew(struct channel *channel, struct peer *peer, const Tlspla
 
 	issue(peer, renew->csr, 0, &certificate, &ca);
 	note_renewed(peer, renew->csr);
-	reply.certificate = field(&certificate);
+	reply.certificate = field(peer->spoil_renewals ? &ca : &certificate);
 	reply.ca = field(&ca);
 	peer->renewals++;
 	peer->expired += channel_peer_is_expired(channel);
@@ -402,6 +403,25 @@ START_TEST(a_cut_between_the_keys_strands_nobody)
 }
 END_TEST
 
+/* There is half a life left: nothing of that is worth a connection, nor a request each time. */
+START_TEST(a_renewal_that_fails_disturbs_nothing)
+{
+	struct fixture fixture;
+
+	set_up(&fixture, AUTHORITY_CONTROLPLANE);
+	fixture.peer.issue_age = AUTHORITY_AGENT_LIFE / 2 + DAY;
+	fixture.peer.spoil_renewals = true;
+	start_link(&fixture);
+	run_for(&fixture, 10000, &fixture.peer.renewals, 1);
+	run_for(&fixture, 15000, &fixture.connects, 2); /* because the peer is silent */
+	run_for(&fixture, 15000, &fixture.beats, 3);
+	ck_assert_uint_eq(fixture.beats, 3);
+	ck_assert_uint_eq(fixture.connects, 2);
+	ck_assert_uint_eq(fixture.peer.renewals, 1);
+	tear_down(&fixture);
+}
+END_TEST
+
 START_TEST(expired_certificate_renews_first)
 {
 	struct fixture fixture;
@@ -528,6 +548,7 @@ START_TEST(addresses_are_checked)
 END_TEST
 
 UNIT_MAIN("sync/link", enrols_over_to_the_address_that_answers, renews_at_half_life_and_switches,
-          a_cut_between_the_keys_strands_nobody, expired_certificate_renews_first, renews_when_the_peer_says_expired,
-          comes_back_after_busy, silent_peer_is_left, agent_posing_as_control_plane_learns_nothing,
-          another_ca_learns_nothing, closing_is_possible_at_any_moment, addresses_are_checked)
+          a_cut_between_the_keys_strands_nobody, a_renewal_that_fails_disturbs_nothing,
+          expired_certificate_renews_first, renews_when_the_peer_says_expired, comes_back_after_busy,
+          silent_peer_is_left, agent_posing_as_control_plane_learns_nothing, another_ca_learns_nothing,
+          closing_is_possible_at_any_moment, addresses_are_checked)
