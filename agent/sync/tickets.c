@@ -143,7 +143,7 @@ static int restore(struct ticket_keeper *keeper, struct error *err)
 	bool dropped;
 	int r = load_steps(keeper, &keys, err);
 
-	if (r < 0)
+	if (r != 0)
 		return r;
 	dropped = drop_expired(keys, (uint64_t)time(NULL));
 	r = adopt(keeper, keys, err);

@@ -2,6 +2,7 @@
 /* Sites: from the stored bytes to certificates and keys that OpenSSL can use, and onto the SSL of a handshake. */
 #include "tls/site.h"
 
+#include "base/memory.h"
 #include "crypto/crypto.h"
 #include "crypto/key.h"
 #include "model/body.h"
@@ -148,18 +149,20 @@ int site_new(const struct keyring *keyring, const struct site_source *source, st
 	CLEANUP(body_free) ProtobufCMessage *body = NULL;
 	CLEANUP(body_free_secret) ProtobufCMessage *secret = NULL;
 	CLEANUP(site_unref) struct site *site = NULL;
+	uint64_t failures = memory_failures();
 	int r = body_decode(&tlsplane__ssl__descriptor, source->body, &body, err);
 
 	if (r == 0)
 		r = open_secret(keyring, source, &secret, err);
-	if (r < 0)
-		return r;
+	if (r != 0)
+		return memory_judge(failures, r, err);
 	site = site_alloc(((Tlsplane__Ssl *)body)->n_pairs);
 	if (site == NULL)
 		return error_nomem(err);
 	r = parse_pairs((Tlsplane__Ssl *)body, (Tlsplane__Secret *)secret, site, err);
 	if (r == 0)
 		r = take_words((Tlsplane__Ssl *)body, site, err);
+	r = memory_judge(failures, r, err);
 	if (r == 0)
 		*ret = TAKE_PTR(site);
 	return r;

@@ -4,6 +4,7 @@
 #include "tls/trust.h"
 
 #include "base/buf.h"
+#include "base/memory.h"
 #include "crypto/cert.h"
 #include "crypto/crypto.h"
 #include "model/body.h"
@@ -246,6 +247,7 @@ static int trust_add_anchor(struct trust *trust, const ProtobufCBinaryData *der,
 static int crl_new(const ProtobufCBinaryData *der, struct trust_crl **ret, struct error *err)
 {
 	CLEANUP(crl_unref) struct trust_crl *crl = calloc(1, sizeof(*crl));
+	uint64_t failures = memory_failures();
 	int r;
 
 	if (crl == NULL)
@@ -254,6 +256,7 @@ static int crl_new(const ProtobufCBinaryData *der, struct trust_crl **ret, struc
 	r = anchors_parse_crl(der, &crl->crl, err);
 	if (r == 0)
 		r = facts_hash_name(X509_CRL_get_issuer(crl->crl), crl->issuer_sha256, err);
+	r = memory_judge(failures, r, err);
 	if (r == 0)
 		*ret = TAKE_PTR(crl);
 	return r;
@@ -336,7 +339,7 @@ static int add_part(struct trust *trust, const Tlsplane__ClientAuth *part, struc
 
 	if (r == 0)
 		r = body_decode(&tlsplane__client_auth__descriptor, BYTES(words.data, words.len), &copy, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	trust->parts[trust->parts_len++] = (Tlsplane__ClientAuth *)copy;
 	if (part->n_allow > 0 && !trust->verify)
@@ -360,6 +363,7 @@ static int trust_fill(struct trust *trust, struct trust_cache *cache, const stru
 static int trust_new(struct trust_cache *cache, const struct decide_client *client, struct trust **ret, struct error *err)
 {
 	CLEANUP(trust_unref) struct trust *trust = calloc(1, sizeof(*trust));
+	uint64_t failures = memory_failures();
 	int r;
 
 	if (trust == NULL)
@@ -376,7 +380,7 @@ static int trust_new(struct trust_cache *cache, const struct decide_client *clie
 		trust->names = sk_X509_NAME_new_null();
 	if (trust->store == NULL || (client->send_ca_names && trust->names == NULL))
 		return error_nomem(err);
-	r = trust_fill(trust, cache, client, err);
+	r = memory_judge(failures, trust_fill(trust, cache, client, err), err);
 	if (r == 0)
 		*ret = TAKE_PTR(trust);
 	return r;

@@ -51,35 +51,34 @@ static const struct error_row *error_row_of(int code)
 	return &error_table[code - E_NOMEM];
 }
 
-int error_set_at(struct error *err, int code, const char *file, int line, const char *format, ...)
+void error_set_at(struct error *err, int code, const char *file, int line, const char *format, ...)
 {
 	va_list args;
 
 	if (err == NULL)
-		return code;
+		return;
 	err->code = code;
 	err->file = file;
 	err->line = line;
 	va_start(args, format);
 	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
-	return code;
 }
 
 int error_prefix(struct error *err, int code, const char *format, ...)
 {
-	char old[sizeof(err->text)];
+	struct error old;
 	va_list args;
 	size_t used;
 
 	if (err == NULL)
 		return code;
-	memcpy(old, err->text, sizeof(old));
+	old = *err;
 	va_start(args, format);
 	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
 	used = strlen(err->text);
-	snprintf(err->text + used, sizeof(err->text) - used, ": %s", old);
+	snprintf(err->text + used, sizeof(err->text) - used, ": %s", old.text);
 	return code;
 }
 

@@ -52,8 +52,13 @@ struct error {
 #define ERROR_NULL ((struct error){.text = ""})
 
 /* Fills err (may be NULL) and returns code: `return error_set(err, E_IO, "open %s: %s", path, strerror(errno));` */
-#define error_set(err, code, ...) error_set_at((err), (code), __FILE__, __LINE__, __VA_ARGS__)
-int error_set_at(struct error *err, int code, const char *file, int line, const char *format, ...) PRINTF_LIKE(5, 6);
+#define error_set(err, code, ...)                                                                                      \
+	({                                                                                                                 \
+		int error_code_ = (code);                                                                                      \
+		error_set_at((err), error_code_, __FILE__, __LINE__, __VA_ARGS__);                                             \
+		error_code_; /* compilers and analyzers see that this is never 0 */                                            \
+	})
+void error_set_at(struct error *err, int code, const char *file, int line, const char *format, ...) PRINTF_LIKE(5, 6);
 
 /* Puts "CONTEXT: " before the text that err already carries; returns err->code. err may be NULL, then code is returned. */
 int error_prefix(struct error *err, int code, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -7,6 +7,7 @@
 #include "crypto/crypto.h"
 #include "crypto/key_sequence.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -99,14 +100,15 @@ static int ec_load(enum cert_key_type type, struct bytes raw, X509 *cert, EVP_PK
 	CLEANUP(BN_clear_free) BIGNUM *scalar = BN_secure_new();
 	CLEANUP(OSSL_PARAM_BLD_free) OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
 	uint8_t point[POINT_MAX];
-	size_t point_len;
+	size_t point_len = 0;
 	int r;
 
+	assert(curve != NULL); /* `loaders` */
 	if (scalar == NULL || builder == NULL || BN_bin2bn(raw.data, (int)raw.len, scalar) == NULL)
 		return error_nomem(err);
 	BN_set_flags(scalar, BN_FLG_CONSTTIME);
 	r = ec_check_pair(curve, scalar, cert, point, &point_len, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, curve->name, 0) != 1 ||
 	    OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point_len) != 1 ||

@@ -216,7 +216,7 @@ void session_recheck(struct session *session)
 		(void)error_set(&err, E_FORBIDDEN, "%s",
 		                rc == E_NOT_FOUND ? "the agent was deleted" : "the agent has another key by now");
 		session_revoke(session, &err);
-	} else if (rc < 0) {
+	} else if (rc != 0) {
 		session_fail(session, &err); /* not sure of it: it may come back when the store can be read */
 	} else if (strcmp(standing.labels, session->labels) != 0) {
 		char *old = session->labels;

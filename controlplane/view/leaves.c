@@ -102,7 +102,7 @@ static int look(struct view *view, const char *listener, const char *name, struc
 		                              .name = BYTES(name, strlen(name))};
 		r = decide(&table, &input, &decision);
 	}
-	if (r < 0)
+	if (r != 0)
 		return error_set(err, r, "%s", view->error.text);
 	if (decision.outcome != DECIDE_TERMINATE || decision.ssl.id == NULL)
 		return 0;
