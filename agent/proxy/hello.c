@@ -4,6 +4,7 @@
 #include "proxy/hello.h"
 
 #include "base/buf.h"
+#include "base/memory.h"
 #include "crypto/crypto.h"
 #include "proxy/source.h"
 #include "resolve/decide.h"
@@ -120,13 +121,10 @@ static int get_trust(const struct hello_context *context, const struct decision 
 static int put_session_context(const struct hello *hello, const struct options_view *options, SSL *ssl,
                                struct error *err)
 {
-	uint8_t input[2 + 1 + NAME_MAX_LEN + 2 * DIGEST_LEN], digest[SHA256_LEN];
-	size_t name_len = strlen(hello->name), at = 0;
+	size_t name_len = strlen(hello->name), at = 3;
+	uint8_t input[3 + NAME_MAX_LEN + 2 * DIGEST_LEN] = {'v', '1', (uint8_t)name_len}, digest[SHA256_LEN];
 	int r;
 
-	memcpy(input, "v1", 2);
-	input[2] = (uint8_t)name_len;
-	at = 3;
 	memcpy(input + at, hello->name, name_len);
 	at += name_len;
 	memcpy(input + at, trust_digest(hello->seat.trust)->bytes, DIGEST_LEN);
@@ -243,11 +241,12 @@ static int terminate(struct hello *hello, const struct source *source, const str
                      int *alert)
 {
 	const struct site *site = decision->ssl.id != NULL ? source->site : hello->context->fallback;
+	uint64_t failures = memory_failures();
 	int r;
 
 	if (take_origin(hello, source, decision) < 0)
 		return refuse(hello, HELLO_CAUSE_SITE);
-	r = put_on(hello, decision, site, ssl, alert);
+	r = memory_judge(failures, put_on(hello, decision, site, ssl, alert), &hello->context->error);
 	if (r < 0) {
 		note_failure(hello, decision, r);
 		return refuse(hello, HELLO_CAUSE_SITE);

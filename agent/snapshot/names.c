@@ -5,6 +5,7 @@
 #include "snapshot/entry.h"
 #include "snapshot/scan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,7 @@ static void candidates_set_name(struct candidates *list, struct bytes name)
 {
 	struct search search = {.name = name};
 
+	assert(list->used > 0);
 	if (scan_names(list->entries[0]->body, match_name, &search) == 1) {
 		list->name_offset = (uint32_t)(search.found.data - list->entries[0]->body.data);
 		list->name_len = (uint32_t)search.found.len;

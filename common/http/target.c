@@ -139,8 +139,9 @@ int target_parse(const char *text, struct target *ret, struct error *err)
 	target.path = strndup(origin, strcspn(origin, "?"));
 	if (target.memory == NULL || target.path == NULL)
 		return error_nomem(err);
-	query = target.memory;
-	strsep(&query, "?");
+	query = strchr(target.memory, '?');
+	if (query != NULL)
+		*query++ = '\0';
 	r = take_path(target.memory, &target, err);
 	if (r == 0)
 		r = take_query(query, &target, err);

@@ -173,18 +173,20 @@ bool name_is_covered(const char *sni, const char *san)
 	return rest != NULL && rest != sni && strcmp(rest, san + 1) == 0;
 }
 
+static const struct bytes star = {(const uint8_t *)"*", 1}, two_stars = {(const uint8_t *)"**", 2};
+
 /* Looks up stars and name from `dot` on; what would be longer than a name can't be a key. */
-static void *look_up_rest(const char *stars, struct bytes name, const uint8_t *dot,
+static void *look_up_rest(struct bytes stars, struct bytes name, const uint8_t *dot,
                           void *(*lookup)(struct bytes key, void *context), void *context)
 {
-	size_t rest = name.len - (size_t)(dot - name.data), stars_len = strlen(stars);
+	size_t rest = name.len - (size_t)(dot - name.data);
 	uint8_t key[NAME_MAX_LEN];
 
-	if (stars_len + rest > sizeof(key))
+	if (rest > sizeof(key) - stars.len)
 		return NULL;
-	memcpy(key, stars, stars_len);
-	memcpy(key + stars_len, dot, rest);
-	return lookup(BYTES(key, stars_len + rest), context);
+	memcpy(key, stars.data, stars.len);
+	memcpy(key + stars.len, dot, rest);
+	return lookup(BYTES(key, stars.len + rest), context);
 }
 
 static const uint8_t *find_dot(struct bytes name, size_t from)
@@ -198,9 +200,9 @@ void *name_choose(struct bytes name, void *(*lookup)(struct bytes key, void *con
 	const uint8_t *dot = find_dot(name, 0);
 
 	if (found == NULL && dot != NULL && dot > name.data)
-		found = look_up_rest("*", name, dot, lookup, context);
+		found = look_up_rest(star, name, dot, lookup, context);
 	if (found == NULL && name.len > 0)
-		found = lookup(BYTES("*", 1), context);
+		found = lookup(star, context);
 	return found;
 }
 
@@ -210,12 +212,12 @@ void *name_choose_route(struct bytes name, void *(*lookup)(struct bytes key, voi
 	const uint8_t *dot = find_dot(name, 0);
 
 	if (found == NULL && dot != NULL && dot > name.data)
-		found = look_up_rest("*", name, dot, lookup, context);
+		found = look_up_rest(star, name, dot, lookup, context);
 	for (; found == NULL && dot != NULL; dot = find_dot(name, (size_t)(dot - name.data) + 1)) {
 		if (dot > name.data)
-			found = look_up_rest("**", name, dot, lookup, context);
+			found = look_up_rest(two_stars, name, dot, lookup, context);
 	}
 	if (found == NULL && name.len > 0)
-		found = lookup(BYTES("*", 1), context);
+		found = lookup(star, context);
 	return found;
 }

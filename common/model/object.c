@@ -20,7 +20,7 @@ static void put_uint(uint8_t *out, uint64_t value, size_t size)
 
 struct uid uid_make(uint64_t epoch, uint64_t revision, uint32_t ordinal)
 {
-	struct uid uid;
+	struct uid uid = {{0}};
 
 	put_uint(uid.bytes, epoch, 8);
 	put_uint(uid.bytes + 8, revision, 8);

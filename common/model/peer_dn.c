@@ -491,7 +491,7 @@ static int order_rdns(const void *a, const void *b)
 	return order != 0 ? order : (left->len > right->len) - (left->len < right->len);
 }
 
-/* The RDNs of canonical text, sorted. A comma within a value has a backslash before it. */
+/* The RDNs of canonical text. A comma within a value has a backslash before it. */
 static size_t split_rdns(const char *text, struct rdn rdns[ATTRIBUTES_MAX])
 {
 	size_t count = 0;
@@ -504,7 +504,6 @@ static size_t split_rdns(const char *text, struct rdn rdns[ATTRIBUTES_MAX])
 		rdns[count++] = (struct rdn){text, (size_t)(end - text)};
 		text = *end == ',' ? end + 1 : end;
 	}
-	qsort(rdns, count, sizeof(rdns[0]), order_rdns);
 	return *text == '\0' ? count : 0;
 }
 
@@ -515,6 +514,8 @@ bool peer_dn_is_equal(const char *a, const char *b)
 
 	if (count == 0 || count != split_rdns(b, right))
 		return false;
+	qsort(left, count, sizeof(left[0]), order_rdns);
+	qsort(right, count, sizeof(right[0]), order_rdns);
 	for (size_t i = 0; i < count; i++)
 		if (order_rdns(&left[i], &right[i]) != 0)
 			return false;

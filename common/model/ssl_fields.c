@@ -113,7 +113,9 @@ static void read_snis(struct field_input *in, const struct field *field, json_t 
 	if (!field_is_array(in, value, 1, SNIS_MAX))
 		return;
 	ssl->snis = field_alloc(in, json_array_size(value), sizeof(*ssl->snis));
-	for (size_t i = 0; i < json_array_size(value) && ssl->snis != NULL; i++) {
+	if (ssl->snis == NULL)
+		return;
+	for (size_t i = 0; i < json_array_size(value); i++) {
 		size_t mark = field_enter_index(in, i);
 
 		read_name(in, json_array_get(value, i), ssl);

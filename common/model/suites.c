@@ -200,8 +200,12 @@ static const uint32_t default_groups[] = {29, 23, 24, 25};
 
 static size_t add_suites(const uint32_t *codes, size_t count, const struct suite *ret[SUITES_IN_FORCE_MAX], size_t len)
 {
-	for (size_t i = 0; i < count && len < SUITES_IN_FORCE_MAX; i++)
-		ret[len++] = suite_find_code(codes[i]);
+	for (size_t i = 0; i < count && len < SUITES_IN_FORCE_MAX; i++) {
+		const struct suite *suite = suite_find_code(codes[i]);
+
+		if (suite != NULL)
+			ret[len++] = suite;
+	}
 	return len;
 }
 

@@ -5,6 +5,7 @@
 #include "api/idempotency.h"
 #include "api/served.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct call *call_new(struct api *api, struct http_request *http)
 	call->api = api;
 	call->http = http;
 	call->begun = uv_hrtime();
+	call->failures = memory_failures();
 	call->next = api->calls;
 	if (api->calls != NULL)
 		api->calls->previous = call;
@@ -61,6 +63,7 @@ void call_free(struct call *call)
 static void on_work(uv_work_t *work)
 {
 	struct call *call = work->data;
+	uint64_t failures = memory_failures();
 	int r = 0;
 
 	if (call->reader == NULL)
@@ -71,6 +74,8 @@ static void on_work(uv_work_t *work)
 		return;
 	call->run(call, call->reader);
 	store_end(call->reader);
+	if (memory_judge(failures, 0, &call->error) < 0) /* of what may look found, or not found */
+		findings_deinit(&call->findings);
 }
 
 static void on_work_done(uv_work_t *work, int status)
@@ -154,9 +159,10 @@ void call_note_early_refusal(struct api *api, const struct http_request *request
 	note_refusal(api, request, "", false, outcome);
 }
 
-static void send_answer(struct call *call, struct http_reply *reply)
+static void send_answer(struct call *call, const struct http_reply *answer)
 {
 	struct http_reply_header headers[10];
+	struct http_reply reply = *answer;
 	char retry_after[16] = "";
 	size_t n = 0;
 
@@ -170,15 +176,15 @@ static void send_answer(struct call *call, struct http_reply *reply)
 	add_header(headers, &n, "Retry-After", retry_after);
 	add_header(headers, &n, "Tlsplane-Next", call->next_page);
 	add_header(headers, &n, "Idempotency-Replayed", call->replay != NULL ? "true" : "");
-	add_header(headers, &n, "WWW-Authenticate", reply->status == 401 ? "Bearer realm=\"tlsplane\"" : "");
-	if (call->dialect != NULL && reply->status != 401)
+	add_header(headers, &n, "WWW-Authenticate", reply.status == 401 ? "Bearer realm=\"tlsplane\"" : "");
+	if (call->dialect != NULL && reply.status != 401)
 		headers[n++] = call->dialect->header;
-	reply->headers = headers;
-	reply->headers_len = n;
-	call->api->answered[call->method][reply->status / 100 % 6]++;
-	log_answer(call, reply->status);
-	call_note_refusal(call, reply->status, call->refusal[0] != 0 ? call->refusal : "refused");
-	http_reply(call->http, reply);
+	reply.headers = headers;
+	reply.headers_len = n;
+	call->api->answered[call->method][reply.status / 100 % 6]++;
+	log_answer(call, reply.status);
+	call_note_refusal(call, reply.status, call->refusal[0] != 0 ? call->refusal : "refused");
+	http_reply(call->http, &reply);
 	call_free(call);
 }
 
@@ -194,9 +200,26 @@ void call_reply_empty(struct call *call, int status)
 	call_reply_text(call, status, NULL, BYTES_NULL);
 }
 
+/* Of the answer that it will not be; a revision stands. */
+static void forget_headers(struct call *call)
+{
+	call->etag[0] = call->location[0] = call->next_page[0] = 0;
+}
+
+/* What is done stands; only its answer can't be made. */
+static void reply_no_memory(struct call *call)
+{
+	const struct api_dialect *dialect = call->dialect;
+	const char *text = dialect != NULL ? dialect->no_memory : no_memory;
+
+	forget_headers(call);
+	call_reply_text(call, 503, dialect != NULL ? "application/json" : PROBLEM_CONTENT_TYPE, BYTES(text, strlen(text)));
+}
+
 static void reply_document(struct call *call, int status, json_t *document, const char *content_type)
 {
-	char *text = document != NULL ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+	bool is_whole = document != NULL && memory_judge(call->failures, 0, NULL) == 0;
+	char *text = is_whole ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	size_t len = text != NULL ? strlen(text) : 0;
 
 	json_decref(document);
@@ -204,7 +227,7 @@ static void reply_document(struct call *call, int status, json_t *document, cons
 		text[len] = '\n'; /* in the terminator's place: the length says where it ends */
 		call_reply_text(call, status, content_type, BYTES(text, len + 1));
 	} else {
-		call_reply_text(call, 503, PROBLEM_CONTENT_TYPE, BYTES(no_memory, sizeof(no_memory) - 1));
+		reply_no_memory(call);
 	}
 	free(text);
 }
@@ -221,7 +244,7 @@ void call_reply_problem(struct call *call, const struct problem *problem)
 	json_t *document = dialect != NULL ? dialect->render_problem(call, problem, &status)
 	                                   : problem_render(problem, http_request_id(call->http));
 
-	call->etag[0] = call->location[0] = 0;
+	forget_headers(call);
 	snprintf(call->refusal, sizeof(call->refusal), "%s", problem->name);
 	reply_document(call, status, document, dialect != NULL ? "application/json" : PROBLEM_CONTENT_TYPE);
 }

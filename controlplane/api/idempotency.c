@@ -189,7 +189,6 @@ void replay_result(const struct replay *replay, struct change_result *ret)
 	json_t *warning;
 
 	*ret = (struct change_result){
-	    .revision = {.revision = receipt->revision},
 	    .standing = receipt->revision,
 	    .changed = receipt->changed,
 	    .created = receipt->created,
@@ -197,6 +196,7 @@ void replay_result(const struct replay *replay, struct change_result *ret)
 	    .selectors = (const char **)(void *)replay->selectors,
 	    .selectors_len = replay->selectors_len,
 	};
+	ret->revision.revision = receipt->revision;
 	memcpy(ret->etag, replay->etag, sizeof(ret->etag));
 	json_array_foreach(replay->warnings, index, warning) {
 		const char *code = json_string_value(json_object_get(warning, "code"));

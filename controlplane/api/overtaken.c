@@ -31,7 +31,7 @@ static int look(const struct store_change *change, void *context)
 {
 	struct search *search = context;
 	const struct store_revision_filter filter = {.kind = change->kind, .id = change->id};
-	struct store_revision newest;
+	struct store_revision newest = {0};
 	size_t count = 0;
 	int r = store_find_revisions(search->reader, &filter, &newest, 1, &count, search->err);
 

@@ -138,8 +138,8 @@ static void *message_alloc(const struct session *session, struct message *messag
 		sets++;
 		keys += set->list.len;
 	}
-	memory = malloc(sets * (sizeof(Tlsplane__TicketSet *) + sizeof(Tlsplane__TicketSet)) +
-	                keys * (sizeof(Tlsplane__TicketKey *) + sizeof(Tlsplane__TicketKey)));
+	memory = malloc(sets * (sizeof(*message->set_values) + sizeof(*message->sets)) +
+	                keys * (sizeof(*message->key_values) + sizeof(*message->key_pointers)));
 	if (memory == NULL)
 		return NULL;
 	message->set_values = (Tlsplane__TicketSet *)(void *)memory;

@@ -142,7 +142,7 @@ static int check_same(const struct store_config *config, struct bytes stored, st
 	if (config->ca_cert == NULL)
 		return 0;
 	code = read_cert_file(config->ca_cert, &der, err);
-	if (code == 0 && (der.len != stored.len || memcmp(der.data, stored.data, der.len) != 0))
+	if (code == 0 && (der.len == 0 || der.len != stored.len || memcmp(der.data, stored.data, der.len) != 0))
 		code =
 			error_set(err, E_CONFLICT, "%s is another CA than this store's, which cannot be changed", config->ca_cert);
 	return code;

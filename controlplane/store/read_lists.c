@@ -253,7 +253,7 @@ static int compare_rising(const void *left, const void *right)
 
 static int compare_falling(const void *left, const void *right)
 {
-	return compare_rising(right, left);
+	return -compare_rising(left, right);
 }
 
 static int on_gathered(const struct store_row *row, struct bytes facets, void *context)
