@@ -3,8 +3,8 @@
  * usage). */
 #include "api/names.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
-#include "base/secret.h"
 #include "controlplane.h"
 #include "crypto/crypto.h"
 #include "store/store_backup.h"
@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,14 +81,6 @@ static const struct option_row option_rows[OPTIONS_ + 1] = {
     [OPTION_VERSION] = {"version", NULL, NULL, "print the version and exit"},
 };
 
-/* Requests hold private keys, and Jansson copies them about: what it frees is wiped. */
-static void free_wiped(void *memory)
-{
-	if (memory != NULL)
-		secret_wipe(memory, malloc_usable_size(memory));
-	free(memory);
-}
-
 /* No core dump may hold a key; nor may another process of the same user read this one's memory. */
 static int guard_process(struct error *err)
 {
@@ -104,7 +95,7 @@ static int guard_process(struct error *err)
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes refuses writes, as a full disk does */
-	json_set_alloc_funcs(malloc, free_wiped);
+	json_set_alloc_funcs(memory_alloc, memory_free_wiped); /* it copies private keys about */
 	return crypto_init(err);
 }
 

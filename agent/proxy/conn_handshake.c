@@ -5,6 +5,7 @@
  * the listener before a byte is read, those of the name inside the ClientHello callback, before the private key works. */
 #include "proxy/conn_impl.h"
 
+#include "base/memory.h"
 #include "proxy/conn_log.h"
 #include "proxy/proxy_header.h"
 
@@ -323,6 +324,14 @@ static void await_client(struct conn *conn, int ssl_error)
 	}
 }
 
+/* Wakes us when so much is there, or the end. A client may put each byte into a packet of its own, which shall not cost a turn each. */
+static void wake_at(const struct conn *conn, size_t bytes)
+{
+	const int least = (int)bytes;
+
+	(void)setsockopt(conn->client.end.fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least));
+}
+
 /* Reads what is there of the ClientHello. 1: it is whole, or nothing that could become one; 0: more must come; negative: it never will. */
 static int read_hello(struct conn *conn)
 {
@@ -332,8 +341,11 @@ static int read_hello(struct conn *conn)
 		size_t left = capture_left(&conn->capture, room);
 		ssize_t n = left > 0 ? end_read(&conn->client.end, room->data + room->len, left) : 0;
 
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN) {
+			if (hello_walk_left(&conn->walk) > 1)
+				wake_at(conn, hello_walk_left(&conn->walk));
 			return 0;
+		}
 		if (n > 0 && hello_walk(&conn->walk, BYTES(room->data + room->len, (size_t)n))) {
 			room->len += (uint32_t)n;
 			continue;
@@ -354,6 +366,8 @@ static int begin_tls(struct conn *conn)
 
 	if (capture->data != NULL && capture_keep(capture, room) < 0)
 		return E_NOMEM;
+	if (capture->data != NULL)
+		wake_at(conn, 1);
 	end->ahead = capture->data != NULL ? capture->data : room->data;
 	end->ahead_len = capture->data != NULL ? capture->len : room->len;
 	return make_ssl(conn);
@@ -375,18 +389,29 @@ static int keep_ahead(struct conn *conn)
 	return 0;
 }
 
-static void go_on(struct conn *conn)
+/* An allocation that failed may have been a rule's, or part of what a rule was judged by: nobody is let in on what is left. */
+static int shake(struct conn *conn, int *ret_error)
 {
-	int r, e;
+	uint64_t failures = memory_failures();
+	int r;
 
 	ERR_clear_error();
 	r = SSL_do_handshake(conn->client.ssl);
+	*ret_error = r == 1 ? SSL_ERROR_NONE : SSL_get_error(conn->client.ssl, r);
+	return memory_judge(failures, 0, &conn->worker->hello.error);
+}
+
+static void go_on(struct conn *conn)
+{
+	int e, r = shake(conn, &e);
+
 	if (conn->hello.decided && !conn->hello.passthrough && !conn->deadline_is_final) {
 		conn->deadline_is_final = true;
 		conn_set_deadline(conn, conn->accepted_at + conn->hello.handshake_timeout_ms);
 	}
-	e = r == 1 ? SSL_ERROR_NONE : SSL_get_error(conn->client.ssl, r);
-	if (e == SSL_ERROR_WANT_CLIENT_HELLO_CB)
+	if (r < 0)
+		handshake_failed(conn, SSL_ERROR_SYSCALL);
+	else if (e == SSL_ERROR_WANT_CLIENT_HELLO_CB)
 		begin_passthrough(conn);
 	else if (keep_ahead(conn) < 0)
 		conn_close(conn);

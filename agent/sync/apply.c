@@ -2,6 +2,7 @@
 #include "sync/apply.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "sync/announce.h"
 #include "sync/failpoint.h"
 #include "sync/receive.h"
@@ -35,6 +36,7 @@ struct apply {
 	struct revision marking; /* MARKING: what is to be acknowledged */
 	bool owes_ack;           /* MARKING began on this connection */
 	uint64_t mark_delay_ms;
+	uint64_t failures; /* of memory, when the message came */
 	uv_timer_t mark_timer, expire_timer;
 	struct apply_counters counters;
 	unsigned open_handles;
@@ -63,8 +65,11 @@ static void break_off(struct apply *apply, const struct error *why)
 static void refuse_update(struct apply *apply, struct revision revision, const struct snapshot_refusal *refusal)
 {
 	const struct kind_info *kind = kind_find(refusal->kind);
+	struct snapshot_refusal told = *refusal;
 	struct error err = ERROR_NULL;
 
+	if (memory_judge(apply->failures, 0, NULL) < 0) /* whatever it looked like */
+		told.code = TLSPLANE__NACK_CODE__NACK_MEMORY;
 	receive_reset(&apply->receive);
 	apply->counters.refused++;
 	log_event(LOG_WARNING, "update refused", LOG_U64("epoch", revision.epoch), LOG_U64("revision", revision.number),
@@ -72,13 +77,13 @@ static void refuse_update(struct apply *apply, struct revision revision, const s
 	          LOG_STR("field", refusal->field), LOG_STR("reason", refusal->reason));
 	if (apply->state != APPLY_MARKING)
 		set_state(apply, APPLY_DISCARDING);
-	on_send_failure(apply, announce_nack(&apply->sender, revision, refusal, &err), &err);
+	on_send_failure(apply, announce_nack(&apply->sender, revision, &told, &err), &err);
 }
 
 static void refuse_plainly(struct apply *apply, struct revision revision, Tlsplane__NackCode code,
                            const struct error *why)
 {
-	struct snapshot_refusal refusal = {.code = code};
+	struct snapshot_refusal refusal = {.code = why->code == E_NOMEM ? TLSPLANE__NACK_CODE__NACK_MEMORY : code};
 
 	snprintf(refusal.reason, sizeof(refusal.reason), "%.*s", (int)sizeof(refusal.reason) - 1, why->text);
 	refuse_update(apply, revision, &refusal);
@@ -331,6 +336,7 @@ static void on_end(struct apply *apply, const Tlsplane__UpdateEnd *end)
 
 void apply_on_message(struct apply *apply, Tlsplane__MessageType type, const ProtobufCMessage *message)
 {
+	apply->failures = memory_failures();
 	switch (type) {
 	case TLSPLANE__MESSAGE_TYPE__MESSAGE_UPDATE_BEGIN:
 		on_begin(apply, (const Tlsplane__UpdateBegin *)message);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls/anchors.h"
 
+#include "base/memory.h"
 #include "crypto/cert.h"
 #include "crypto/crypto.h"
 
@@ -140,13 +141,16 @@ static int system_refresh(const char *path, struct error *err)
 {
 	struct source source;
 	X509_LIST *list = NULL;
+	uint64_t failures = memory_failures();
 	int r = source_read(path, &source, err);
 
 	if (r < 0 || (system_list != NULL && source_is_equal(&source, &system_source)))
 		return r;
-	r = list_load(path, &list, err);
-	if (r < 0)
+	r = memory_judge(failures, list_load(path, &list, err), err);
+	if (r < 0) {
+		list_free(list);
 		return r;
+	}
 	list_free(system_list);
 	system_list = list;
 	system_source = source;

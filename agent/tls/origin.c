@@ -3,6 +3,7 @@
 #include "tls/origin.h"
 
 #include "base/buf.h"
+#include "base/memory.h"
 #include "crypto/crypto.h"
 #include "model/body.h"
 #include "model/effective.h"
@@ -142,13 +143,14 @@ int origin_profile_new(const Tlsplane__UpstreamTls *body, const Tlsplane__CaBund
 {
 	static const Tlsplane__UpstreamTls built_in = TLSPLANE__UPSTREAM_TLS__INIT;
 	CLEANUP(origin_profile_unref) struct origin_profile *profile = calloc(1, sizeof(*profile));
+	uint64_t failures = memory_failures();
 	int r;
 
 	if (profile == NULL)
 		return error_nomem(err);
 	atomic_init(&profile->count, 1);
 	profile->digest = *digest;
-	r = fill(profile, body != NULL ? body : &built_in, bundle, system_ca_file, err);
+	r = memory_judge(failures, fill(profile, body != NULL ? body : &built_in, bundle, system_ca_file, err), err);
 	if (r == 0)
 		*ret = TAKE_PTR(profile);
 	return r;

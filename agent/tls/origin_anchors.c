@@ -5,6 +5,7 @@
  *     broken --the file is there--> whole --the file is another--> whole
  *
  * What has been read stays when the file goes away or is spoilt: what served serves on. */
+#include "base/memory.h"
 #include "crypto/crypto.h"
 #include "tls/anchors.h"
 #include "tls/origin_impl.h"
@@ -67,7 +68,7 @@ static void put(struct origin_anchors *anchors, X509_STORE *store)
 static int read_system(struct origin_anchors *anchors, struct error *err)
 {
 	CLEANUP(X509_STORE_free) X509_STORE *store = NULL;
-	uint64_t stamp;
+	uint64_t stamp, failures = memory_failures();
 	int r = anchors_look_at_system(anchors->system_ca_file, &stamp, err);
 
 	if (r < 0 || stamp == anchors->stamp)
@@ -78,6 +79,7 @@ static int read_system(struct origin_anchors *anchors, struct error *err)
 	r = copy_own(anchors->own, store, err);
 	if (r == 0)
 		r = anchors_add_system(store, anchors->system_ca_file, &stamp, err);
+	r = memory_judge(failures, r, err);
 	if (r < 0)
 		return r;
 	anchors->stamp = stamp;

@@ -5,6 +5,7 @@
 #include "tls/profile.h"
 
 #include "base/buf.h"
+#include "base/memory.h"
 #include "crypto/crypto.h"
 #include "tls/hello_hook.h"
 #include "tls/meaning.h"
@@ -134,7 +135,8 @@ int profile_new(const Tlsplane__TlsOptions *options, struct profile **ret, struc
 {
 	CLEANUP(meaning_deinit) struct meaning meaning = {0};
 	CLEANUP(profile_unref) struct profile *profile = NULL;
-	int r = meaning_read(options, &meaning, err);
+	uint64_t failures = memory_failures();
+	int r = memory_judge(failures, meaning_read(options, &meaning, err), err);
 
 	if (r < 0)
 		return r;
@@ -150,6 +152,7 @@ int profile_new(const Tlsplane__TlsOptions *options, struct profile **ret, struc
 	r = meaning_digest(&meaning, &profile->digest, err);
 	if (r == 0)
 		r = build_context(profile, &meaning, err);
+	r = memory_judge(failures, r, err);
 	if (r == 0)
 		*ret = TAKE_PTR(profile);
 	return r;

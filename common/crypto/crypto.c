@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/crypto.h"
 
+#include "base/memory.h"
+
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -9,11 +11,24 @@
 #include <stdio.h>
 #include <string.h>
 
+static void *count_alloc(size_t size, const char *file, int line)
+{
+	return memory_alloc(size);
+}
+
+static void *count_realloc(void *old, size_t size, const char *file, int line)
+{
+	return memory_realloc(old, size);
+}
+
 int crypto_init(struct error *err)
 {
+	(void)CRYPTO_set_mem_functions(count_alloc, count_realloc, NULL); /* refused once OpenSSL has allocated: in a test */
 	/* The first call decides: when libssl starts itself later, the configuration counts as done. */
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
 		return crypto_error(err, "start OpenSSL");
+	if (OSSL_LIB_CTX_get0_global_default() == NULL) /* made once; who uses it without having been told this falls over it */
+		return error_nomem(err);
 	return 0;
 }
 

@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Starts OpenSSL without the machine's openssl.cnf, so that a snapshot means the same everywhere. Call first, once, in main. */
+/* Starts OpenSSL without the machine's openssl.cnf, so that a snapshot means the same everywhere, and with base/memory.h for its
+ * allocations. Call first, once, in main. */
 int crypto_init(struct error *err) MUST_USE;
 
 #define SHA256_LEN 32

@@ -23,7 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #define CONNECTION_MEMORY (64u << 10) /* MHD's own, per connection: bounds the head of a request */
@@ -214,6 +213,8 @@ static void start_request(struct http_request *request, const char *method)
 		refuse(request, MHD_HTTP_MISDIRECTED_REQUEST, "the Host field names neither an address nor a name of this server");
 	else if (request->target_code == E_TOO_LARGE)
 		refuse(request, MHD_HTTP_URI_TOO_LONG, request->target_refusal != NULL ? request->target_refusal : "too long");
+	else if (request->target_code == E_NOMEM)
+		refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
 	else if (request->target_code < 0)
 		refuse(request, MHD_HTTP_BAD_REQUEST, request->target_refusal != NULL ? request->target_refusal : "bad target");
 	else if (request->target.path[0] == '*' && strcmp(method, "OPTIONS") != 0)
@@ -277,13 +278,6 @@ static enum MHD_Result deliver(struct http_request *request)
 	return MHD_YES;
 }
 
-static bool awaits_continue(const struct http_request *request)
-{
-	const char *expect = http_header(request, MHD_HTTP_HEADER_EXPECT);
-
-	return expect != NULL && strcasecmp(expect, "100-continue") == 0;
-}
-
 /* MHD calls this with the head, then per piece of body, then with nothing at the end, and again after a resume. An
  * answer known before the end is kept until the body is through (answering at once would reset the connection under a
  * client that is still sending), unless the client waits to be told whether to send. */
@@ -297,7 +291,7 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
 		return MHD_NO;
 	if (!request->started) {
 		start_request(request, method);
-		if (request->state == REQUEST_ANSWERED && awaits_continue(request))
+		if (request->state == REQUEST_ANSWERED && request_awaits_continue(request))
 			return send_reply(request);
 		return MHD_YES;
 	}
@@ -334,6 +328,14 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 		request_set_state(request, REQUEST_ORPHANED);
 	else
 		request_free(request);
+}
+
+void http_let_in(struct http_request *request)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	for (size_t i = 0; info != NULL && i < request->server->fronts_len; i++)
+		front_let_in(request->server->fronts[i], request->is_unix, info->connect_fd);
 }
 
 /* The target is parsed by us, from the raw text. */
@@ -592,9 +594,4 @@ int http_server_start(uv_loop_t *loop, const struct http_config *config, struct 
 uint16_t http_server_port(const struct http_server *server)
 {
 	return server->port;
-}
-
-bool http_is_loopback(const char *host)
-{
-	return sockaddr_is_loopback(host);
 }

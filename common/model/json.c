@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON text, strictly, and merge patches. Jansson would nest 2048 deep and quote the text in its errors, which may hold
  * a key; a scan before it bounds the depth, and its error codes become phrases of ours. */
+#include "base/memory.h"
 #include "model/resource.h"
 
 #include <stdbool.h>
@@ -51,14 +52,9 @@ static const char *json_error_phrase(enum json_error_code code)
 	}
 }
 
-/* Jansson says so at some places, at others it fails and says nothing, and its lexer calls it a bad token. */
-static bool error_is_memory(const json_error_t *error)
-{
-	return error->line < 0 || json_error_code(error) == json_error_out_of_memory;
-}
-
 int resource_load_json(struct bytes text, json_t **ret, struct error *err)
 {
+	uint64_t failures = memory_failures();
 	json_error_t error;
 	json_t *loaded;
 
@@ -69,10 +65,9 @@ int resource_load_json(struct bytes text, json_t **ret, struct error *err)
 		*ret = loaded;
 		return 0;
 	}
-	if (error_is_memory(&error))
-		return error_nomem(err);
-	return error_set(err, E_SYNTAX, "the JSON text %s (line %d, column %d)", json_error_phrase(json_error_code(&error)),
-	                 error.line, error.column);
+	error_set(err, E_SYNTAX, "the JSON text %s (line %d, column %d)", json_error_phrase(json_error_code(&error)), error.line,
+	          error.column);
+	return memory_judge(failures, E_SYNTAX, err); /* Jansson calls it a bad token, or nothing at all */
 }
 
 json_t *resource_render_time(int64_t unix_seconds)

@@ -199,12 +199,14 @@ int access_authenticate(struct access *access, const char *token, const char *pe
 	return r == 0 ? count_request(access, &found, peer, now, ret_retry, err) : r;
 }
 
-bool access_is_current(struct access *access, const struct identity *identity)
+int access_check_again(struct access *access, const struct identity *identity, struct error *err)
 {
 	CLEANUP(store_token_deinit) struct store_token found = {0};
-	struct error ignored = ERROR_NULL;
+	int r = store_find_token(access->reader, identity->sha256, &found, err);
 
-	return store_find_token(access->reader, identity->sha256, &found, &ignored) == 0 && !is_expired(&found, (uint64_t)time(NULL));
+	if (r == E_NOT_FOUND || (r == 0 && is_expired(&found, (uint64_t)time(NULL))))
+		return error_set(err, E_UNAUTHENTICATED, "this credential was revoked or has expired meanwhile");
+	return r;
 }
 
 void access_note_refusal(struct access *access, const struct change_caller *caller, bool named, const char *action,

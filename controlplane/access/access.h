@@ -47,8 +47,8 @@ DEFINE_CLEANUP_VALUE(struct identity, identity_deinit);
  * expired; E_RATE: too many of those from there, or too many requests with this token (*ret is filled then). */
 int access_authenticate(struct access *access, const char *token, const char *peer, struct identity *ret, uint32_t *ret_retry,
                         struct error *err) MUST_USE;
-/* Is the token still there and not expired? Asked where an answer came late. */
-bool access_is_current(struct access *access, const struct identity *identity);
+/* Where an answer came late. E_UNAUTHENTICATED: the token is gone or has expired meanwhile. */
+int access_check_again(struct access *access, const struct identity *identity, struct error *err) MUST_USE;
 
 /* A write was refused: a row of the audit trail. `named`: who asks is known and was within the rate. Cannot fail: what has no room is
  * summed up. */

@@ -25,6 +25,8 @@ int auth_check(struct call *call)
 	                            &call->error);
 
 	memcpy(call->actor, identity->id, sizeof(call->actor));
+	if (r == 0)
+		http_let_in(call->http);
 	if (r < 0 || call->route == NULL)
 		return r;
 	if (!role_may(identity->role, false, call->route->may))
@@ -36,7 +38,5 @@ int auth_check(struct call *call)
 
 int auth_check_again(struct call *call)
 {
-	if (access_is_current(call->api->config.access, &call->identity))
-		return 0;
-	return error_set(&call->error, E_UNAUTHENTICATED, "this credential was revoked or has expired meanwhile");
+	return access_check_again(call->api->config.access, &call->identity, &call->error);
 }

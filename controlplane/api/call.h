@@ -52,6 +52,7 @@ struct call {
 	const struct api_dialect *dialect; /* whose path it is; NULL: our own */
 	struct call *next, *previous;
 	uint64_t begun; /* uv_hrtime */
+	uint64_t failures; /* of memory on the loop, when it began */
 	enum api_method method;
 	char id[ID_MAX + 1];    /* the path's braces; "": none */
 	struct identity identity; /* whose credential; zeroed: nobody's */

@@ -18,6 +18,7 @@ struct api_dialect {
 	/* The document of a refusal, whose status may change. call NULL: it was refused before there was one. New reference; NULL: out of
 	 * memory. */
 	json_t *(*render_problem)(const struct call *call, const struct problem *problem, int *status);
+	const char *no_memory;           /* the document of a refusal for which there was none */
 	struct http_reply_header header; /* of all answers but 401 */
 };
 

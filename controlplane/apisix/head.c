@@ -144,5 +144,6 @@ const struct api_dialect apisix_dialect = {
 	.prefix = "/apisix/admin",
 	.is_answered_by_head = is_answered_by_head,
 	.render_problem = render_problem,
+	.no_memory = "{\"error_msg\":\"out of memory\"}\n",
 	.header = {"X-API-VERSION", "v3"},
 };

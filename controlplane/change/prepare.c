@@ -5,6 +5,7 @@
 #include "change/confine.h"
 #include "change/rollback.h"
 
+#include "base/memory.h"
 #include "crypto/crypto.h"
 
 #include <stdio.h>
@@ -174,7 +175,7 @@ static int take_item(struct request_job *job, const struct change_item *item, st
 	size_t index;
 	int r = request_add_item(job, &index, err);
 
-	if (r < 0) {
+	if (r != 0) {
 		json_decref(item->document);
 		free(item->if_match);
 		return r;
@@ -235,6 +236,7 @@ void request_prepare(struct job *base)
 {
 	struct request_job *job = container_of(base, struct request_job, job);
 	struct error error = ERROR_NULL;
+	uint64_t failures = memory_failures();
 	int code;
 
 	job->limits.now = (uint64_t)time(NULL);
@@ -243,6 +245,7 @@ void request_prepare(struct job *base)
 		code = find_duplicates(job, &error);
 	if (code == 0)
 		code = admit_dry_run(job, &error);
+	code = memory_judge(failures, code, &error);
 	if (code != 0)
 		request_fail(job, &error);
 	if (job->request.feed != NULL) /* with what it holds */

@@ -3,6 +3,8 @@
 #include "change/confine.h"
 #include "change/scope.h"
 
+#include "base/memory.h"
+
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdarg.h>
@@ -153,6 +155,8 @@ void request_fail(struct request_job *job, const struct error *error)
 	job->result.code = error->code;
 	job->result.error = *error;
 	job->result.changed = false;
+	if (error->code == E_NOMEM) /* what was found may only look so */
+		findings_deinit(&job->result.findings);
 }
 
 static void on_fail(struct job *base, const struct error *error)
@@ -181,12 +185,17 @@ static void on_render(struct job *base)
 {
 	struct request_job *job = container_of(base, struct request_job, job);
 	struct error error = ERROR_NULL;
+	uint64_t failures = memory_failures();
 
 	request_release_items(job);
 	if (job->result.code != 0 || job->row.memory == NULL)
 		return;
 	/* Without memory for it the change stands, and the answer is empty. */
 	job->result.answer = resource_render(&job->row.state, &job->limits, &error);
+	if (memory_judge(failures, 0, &error) < 0)
+		json_decref(TAKE_PTR(job->result.answer));
+	if (job->request.dry_run && job->result.answer == NULL)
+		request_fail(job, &error);
 	if (job->request.dry_run && job->result.answer != NULL)
 		strip_promises(job);
 	else if (job->token_text != NULL && job->result.answer != NULL && job->result.changed)

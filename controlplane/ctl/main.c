@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tlsplanectl: the admin API on a command line. Exit status: see enum ctl_exit. */
-#include "base/secret.h"
+#include "base/memory.h"
 #include "crypto/crypto.h"
 #include "ctl/commands.h"
 #include "ctl/text.h"
 
 #include <curl/curl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,14 +15,6 @@
 
 #define PROGRAM "tlsplanectl"
 #define COMPLETE "__complete" /* asked by the shells' completion files */
-
-/* Documents hold private keys, and Jansson copies them about: what it frees is wiped. */
-static void free_wiped(void *memory)
-{
-	if (memory != NULL)
-		secret_wipe(memory, malloc_usable_size(memory));
-	free(memory);
-}
 
 static void on_signal(int number)
 {
@@ -43,7 +34,7 @@ static int start(struct error *err)
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
-	json_set_alloc_funcs(malloc, free_wiped);
+	json_set_alloc_funcs(memory_alloc, memory_free_wiped); /* it copies private keys about */
 	if (crypto_init(err) < 0)
 		return err->code;
 	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : error_set(err, E_INTERNAL, "libcurl can't be started");
@@ -51,6 +42,7 @@ static int start(struct error *err)
 
 static int run(struct ctl *ctl, const struct command *command, size_t used, struct error *err)
 {
+	uint64_t failures;
 	int r, flushed;
 
 	ctl->words = ctl->args.words + used;
@@ -61,8 +53,9 @@ static int run(struct ctl *ctl, const struct command *command, size_t used, stru
 		r = start(err);
 	if (r == 0)
 		r = client_new(&ctl->settings, isatty(STDERR_FILENO), &ctl->client, err);
+	failures = memory_failures();
 	if (r == 0)
-		r = command->run(ctl, err);
+		r = memory_judge(failures, command->run(ctl, err), err); /* half a table, or a key that only looks wrong */
 	if (r < 0 && !ctl->settings.is_json) /* half of a table; programs get the refusal */
 		return r;
 	flushed = ctl_flush(ctl, r < 0 ? NULL : err);
@@ -93,8 +86,11 @@ static void tell_failure(struct ctl *ctl, const struct error *err)
 	buf_put_str(&text, PROGRAM ": ");
 	text_put_cstr(&text, err->text);
 	buf_put_str(&text, "\n");
+	if (text.failed)
+		fputs(PROGRAM ": out of memory\n", stderr);
 	ctl_say(&text);
-	ctl_say(&ctl->details);
+	if (err->code != E_NOMEM)
+		ctl_say(&ctl->details);
 }
 
 static int print(struct buf *text)
