@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accepting, and the list of connections: newest first.
+/* Accepting, and the list of connections: newest first. Without memory for one nothing is accepted for a moment, and who comes waits in the
+ * backlog: libuv asks no more until the connection that it holds is taken.
  *
  *   ACCEPTING --front_quiesce--> QUIET --front_close--> CLOSING --listener and all connections are gone--> (freed) */
 #include "http/front.h"
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define BACKLOG 128
+#define RETRY_MS 200
 #define TELL_MS 1000 /* handshakes without a certificate are told at most that often */
 
 struct front {
@@ -21,7 +23,9 @@ struct front {
 	struct front_conn_owner conn_owner;
 	struct tls_server *server;
 	union front_socket listener;
-	bool started, quiet, listener_closed;
+	uv_timer_t retry; /* a connection waits to be taken */
+	unsigned handles; /* of those two */
+	bool started, quiet;
 	struct front_conn *newest, *oldest;
 	uint32_t open; /* connections that are not GONE */
 	uint64_t told_at;
@@ -38,7 +42,7 @@ static struct front *front_of(const struct front_conn *conn)
 /* A front whose start failed has no on_closed; it goes all the same. */
 static void free_when_closed(struct front *front)
 {
-	if (!front->listener_closed || front->newest != NULL || (front->on_closed == NULL && front->started))
+	if (front->handles > 0 || front->newest != NULL || (front->on_closed == NULL && front->started))
 		return;
 	if (front->on_closed != NULL)
 		front->on_closed(front->config.owner);
@@ -91,11 +95,6 @@ static void on_conn_freed(struct front_conn *conn)
 	free_when_closed(front);
 }
 
-static bool has_asked(const struct front_conn *conn)
-{
-	return conn->state != FRONT_HANDSHAKE && (conn->state != FRONT_OPEN || conn->gate.heads > 0);
-}
-
 /* True: there is a place for one more. */
 static bool make_room(struct front *front)
 {
@@ -103,7 +102,7 @@ static bool make_room(struct front *front)
 
 	if (front->open < front->config.connections_max)
 		return true;
-	while (conn != NULL && has_asked(conn))
+	while (conn != NULL && (conn->is_let_in || conn->state == FRONT_GONE))
 		conn = conn->previous;
 	if (conn == NULL)
 		return false;
@@ -168,20 +167,27 @@ static void accept_conn(struct front *front, struct front_conn *conn)
 	front_conn_start(conn);
 }
 
+static void take_connection(uv_timer_t *retry)
+{
+	struct front *front = retry->data;
+	struct front_conn *conn = calloc(1, sizeof(*conn));
+
+	if (conn != NULL) {
+		accept_conn(front, conn);
+		return;
+	}
+	log_event(LOG_WARNING, "http accepts nothing for a moment", LOG_STR("reason", "out of memory"));
+	uv_timer_start(retry, take_connection, RETRY_MS, 0);
+}
+
 static void on_connection(uv_stream_t *stream, int status)
 {
 	struct front *front = stream->data;
-	struct front_conn *conn;
 
-	if (status < 0) {
+	if (status < 0)
 		log_event(LOG_WARNING, "http accept failed", LOG_STR("reason", uv_strerror(status)));
-		return;
-	}
-	conn = calloc(1, sizeof(*conn));
-	if (conn != NULL)
-		accept_conn(front, conn);
 	else
-		log_event(LOG_WARNING, "http accept failed", LOG_STR("reason", "out of memory"));
+		take_connection(&front->retry);
 }
 
 /* TLS -------------------------------------------------------------------------------------------------------------- */
@@ -210,12 +216,18 @@ static void on_refusal(const struct error *why, void *owner)
 
 /* Life ------------------------------------------------------------------------------------------------------------- */
 
-static void on_listener_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
 	struct front *front = handle->data;
 
-	front->listener_closed = true;
+	front->handles--;
 	free_when_closed(front);
+}
+
+static void close_handles(struct front *front)
+{
+	uv_close(&front->listener.handle, on_handle_closed);
+	uv_close((uv_handle_t *)&front->retry, on_handle_closed);
 }
 
 static struct front *front_new(const struct front_config *config)
@@ -231,7 +243,9 @@ static struct front *front_new(const struct front_config *config)
 	                                              .on_gone = on_conn_gone,
 	                                              .on_freed = on_conn_freed};
 	init_socket(front, &front->listener);
-	front->listener.handle.data = front;
+	(void)uv_timer_init(config->loop, &front->retry); /* can't fail */
+	front->listener.handle.data = front->retry.data = front;
+	front->handles = 2;
 	return front;
 }
 
@@ -261,11 +275,27 @@ int front_start(const struct front_config *config, int fd, struct front **ret, s
 		r = tls_server_new(&hooks, &front->server, err);
 	front->started = r == 0;
 	if (r < 0) {
-		uv_close(&front->listener.handle, on_listener_closed);
+		close_handles(front);
 		return r;
 	}
 	*ret = front;
 	return 0;
+}
+
+/* Numbers are used again: the newest with this one has it now. */
+void front_let_in(struct front *front, bool is_unix, int fd)
+{
+	struct front_conn *conn = front->config.is_unix == is_unix ? front->newest : NULL;
+
+	while (conn != NULL && (conn->state != FRONT_OPEN || conn->plain_fd != fd))
+		conn = conn->next;
+	if (conn != NULL)
+		conn->is_let_in = true;
+}
+
+static bool has_asked(const struct front_conn *conn)
+{
+	return conn->state != FRONT_HANDSHAKE && (conn->state != FRONT_OPEN || conn->gate.heads > 0);
 }
 
 void front_quiesce(struct front *front)
@@ -274,7 +304,7 @@ void front_quiesce(struct front *front)
 
 	assert(!front->quiet);
 	front->quiet = true;
-	uv_close(&front->listener.handle, on_listener_closed);
+	close_handles(front);
 	for (struct front_conn *conn = front->newest; conn != NULL; conn = next) {
 		next = conn->next;
 		if (!has_asked(conn))
