@@ -10,6 +10,7 @@
 #include "change/change.h"
 #include "http/http.h"
 #include "loop_meter.h"
+#include "net/loop.h"
 #include "publish/publisher.h"
 
 #include <signal.h>
@@ -225,10 +226,10 @@ static void log_ready(const struct controlplane *plane, const struct controlplan
 int controlplane_run(const struct controlplane_config *config, struct error *err)
 {
 	struct controlplane plane = {0};
-	int r = uv_loop_init(&plane.loop);
+	int r = loop_init(&plane.loop, err);
 
 	if (r < 0)
-		return error_set(err, E_IO, "event loop: %s", uv_strerror(r));
+		return r;
 	loop_meter_start(&plane.meter, &plane.loop);
 	r = start(&plane, config, err);
 	if (r == 0)
