@@ -307,6 +307,7 @@ static void open_plain(struct front_conn *conn)
 	}
 	move(conn, FRONT_OPEN);
 	uv_timer_stop(&conn->timer);
+	conn->plain_fd = ends[1];
 	conn->owner->on_plain(conn, ends[1]);
 }
 

@@ -51,9 +51,11 @@ struct front_conn {
 	int peer_len;
 	union front_socket client;
 	uv_pipe_t plain;       /* from OPEN on */
+	int plain_fd;          /* the other end of it, which its owner has */
 	uv_timer_t timer;      /* the handshake, or a client that takes nothing */
 	uv_timer_t head_timer; /* the head of a request */
 	unsigned handles;
+	bool is_let_in;    /* keeps its place when all are taken */
 	bool ending;       /* the owner closes: no deadline is moved any more */
 	bool client_ended; /* said close_notify, or FIN */
 	bool deaf;         /* the plain end takes no more */

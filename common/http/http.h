@@ -88,6 +88,8 @@ void http_drop_body(struct http_request *request, size_t len);
 const char *http_peer(const struct http_request *request); /* "127.0.0.1:1234", "unix:uid=1000,pid=77" */
 /* The client's X-Request-Id if it is sane, else a made one. */
 const char *http_request_id(const struct http_request *request);
+/* Its client has said who it is: when all connections are taken, those of others make room. On the loop, before it is answered. */
+void http_let_in(struct http_request *request);
 void *http_request_data(const struct http_request *request);
 void http_request_set_data(struct http_request *request, void *data);
 

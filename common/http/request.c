@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 static_assert(TARGET_PARAMETERS_MAX == HTTP_QUERY_MAX, "one limit, in two headers: target.h stands alone");
@@ -186,4 +187,11 @@ void *http_request_data(const struct http_request *request)
 void http_request_set_data(struct http_request *request, void *data)
 {
 	request->data = data;
+}
+
+bool request_awaits_continue(const struct http_request *request)
+{
+	const char *expect = http_header(request, MHD_HTTP_HEADER_EXPECT);
+
+	return expect != NULL && strcasecmp(expect, "100-continue") == 0;
 }

@@ -49,6 +49,7 @@ struct http_request {
 /* target: as on the wire. NULL without memory. */
 struct http_request *request_new(uv_loop_t *loop, struct MHD_Connection *connection, const char *target);
 void request_free(struct http_request *request);
+bool request_awaits_continue(const struct http_request *request);
 /* Moves along an edge of the drawing; asserts that there is one. */
 void request_set_state(struct http_request *request, enum request_state state);
 /* Takes what becomes known with the head: method and request id. */

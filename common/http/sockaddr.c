@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/sockaddr.h"
 
+#include "http/http.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -168,4 +170,9 @@ void sockaddr_format(const struct sockaddr *address, char text[SOCKADDR_TEXT_MAX
 
 		snprintf(text, SOCKADDR_TEXT_MAX, "%.*s", SOCKADDR_TEXT_MAX - 1, un->sun_path);
 	}
+}
+
+bool http_is_loopback(const char *host)
+{
+	return sockaddr_is_loopback(host);
 }

@@ -113,6 +113,35 @@ class TestRefusedHeads:
         assert 9 < time.monotonic() - begun < 15
 
 
+class TestStrangers:
+    HEAD = b" HTTP/1.1\r\nHost: localhost\r\n"
+
+    @pytest.mark.parametrize("sends", [
+        b"POST /v1/apply" + HEAD + b"Content-Length: 1000000\r\n\r\n{", b"GET /healthz" + HEAD + b"\r\n", (b"GET /v1/openapi.json" + HEAD + b"\r\n") * 4],
+        ids=["half a body", "nothing more", "reads nothing"])
+    def test_who_says_not_who_it_is_keeps_nobody_out(self, shared_api, auth, sends):
+        """More of them than there are places: who has shown a credential before keeps the connection, who does now gets one."""
+        with socket.create_connection(("127.0.0.1", shared_api.port), timeout=10) as known:
+            def ask():
+                known.sendall(b"GET /v1/ssls" + self.HEAD + auth + b"\r\n")
+                assert parse(known.recv(65536))[0][0] == 200
+            ask()
+            strangers = []
+            for _ in range(600):
+                strangers.append(socket.create_connection(("127.0.0.1", shared_api.port), timeout=10))
+                strangers[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                strangers[-1].sendall(sends)
+            for _ in range(5):
+                ask()  # meanwhile what they have sent is read
+            last = b"GET /v1/ssls" + self.HEAD + auth + b"Connection: close\r\n\r\n"
+            for _ in range(3):
+                assert [answer[0] for answer in talk(shared_api, last)] == [200]
+            known.sendall(last)
+            assert parse(receive_all(known))[0][0] == 200
+            for connection in strangers:
+                connection.close()
+
+
 class TestChunks:
     @pytest.mark.parametrize("chunks", [
         b"zz\r\n", b"\r\n", b"-1\r\n", b"0x5\r\n", b"3\r\n{} ", b"2\n{}\r\n0\r\n\r\n", b"1\r\n{}\r\n0\r\n\r\n", b"2;" + b"x" * 5000 + b"\r\n",

@@ -148,8 +148,10 @@ def test_core_dumps_are_off(may_dump, world):
     agent = world.agent(controlplane, env=cores(limited=True))
     ctl = Ctl(controlplane.api)
     with subprocess.Popen([str(CTL), "watch"], env={**ctl.env, **cores(limited=True)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as watch:
-        eventually(lambda: core_limit(watch.pid) == "0", "tlsplanectl may leave no core")
-        watch.terminate()
+        try:
+            eventually(lambda: core_limit(watch.pid) == "0", "tlsplanectl may leave no core")
+        finally:
+            watch.terminate()
     for daemon in (controlplane.daemon, agent.daemon):
         assert core_limit(daemon.pid) == "0", daemon.name
 
