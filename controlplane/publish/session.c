@@ -176,9 +176,10 @@ static void on_open(struct channel *channel, void *owner)
 {
 	struct session *session = owner;
 
-	leave_handshake(session);
 	if (session->state == SESSION_OPENING)
 		session_on_open(session);
+	if (session->state != SESSION_ENROLLING) /* so far anybody may come: until they say something they count with those that shake hands */
+		leave_handshake(session);
 }
 
 static void on_message(struct channel *channel, Tlsplane__MessageType type, ProtobufCMessage *message, void *owner)
@@ -188,6 +189,7 @@ static void on_message(struct channel *channel, Tlsplane__MessageType type, Prot
 
 	if (session->state == SESSION_CLOSING)
 		return;
+	leave_handshake(session);
 	session->heard_at = uv_now(session->publisher->loop);
 	if (rule != NULL && (rule->states & 1u << session->state) != 0)
 		rule->handle(session, message);
@@ -320,8 +322,8 @@ static bool is_silent(const struct session *session, uint64_t now)
 /* Peers that only connect must not keep agents out for as long as a handshake may take. */
 static bool is_in_the_way(const struct session *session, uint64_t now)
 {
-	return session->state == SESSION_OPENING && session->in_handshake &&
-	       listener_is_full(&session->publisher->listener) && now - session->opened_at >= LISTENER_STALL_MS;
+	return session->in_handshake && session->state != SESSION_CLOSING && listener_is_full(&session->publisher->listener) &&
+	       now - session->opened_at >= LISTENER_STALL_MS;
 }
 
 void session_on_tick(struct session *session, uint64_t now)

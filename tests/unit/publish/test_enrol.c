@@ -50,7 +50,7 @@ END_TEST
 START_TEST(test_enrolment_rate)
 {
 	struct join join = make_join("{}");
-	struct peer peers[3 * LISTENER_ENROLMENTS_PER_SECOND] = {0};
+	struct peer peers[2 * LISTENER_ENROLMENTS_PER_SECOND] = {0};
 	size_t busy = 0;
 
 	join.secret[0] ^= 1;

@@ -78,6 +78,26 @@ START_TEST(test_silent_crowd)
 }
 END_TEST
 
+/* Nor do peers that shake hands to enrol, for which nobody has to show anything, and then say nothing. */
+START_TEST(test_silent_enrolments)
+{
+	struct peer crowd[LISTENER_HANDSHAKES_MAX + 20] = {0}, *peer = peer_new("{}");
+	uint64_t start;
+
+	for (size_t i = 0; i < ARRAY_LEN(crowd); i++)
+		peer_connect_as(&crowd[i], NULL, NULL);
+	UNTIL(plane.publisher->listener.handshakes == LISTENER_HANDSHAKES_MAX && crowd[LISTENER_HANDSHAKES_MAX / 2].open);
+	start = uv_now(&plane.loop);
+	peer_follow(peer);
+	ck_assert_uint_eq(peer->welcomes, 1);
+	ck_assert_uint_lt(uv_now(&plane.loop) - start, LISTENER_HANDSHAKE_MS / 2);
+	for (size_t i = 0; i < ARRAY_LEN(crowd); i++)
+		peer_deinit(&crowd[i]);
+	UNTIL(plane.publisher->listener.handshakes == 0);
+	peer_free(peer);
+}
+END_TEST
+
 /* Who gave up while it waited gets neither a place nor a handshake. */
 START_TEST(test_gone_crowd)
 {
@@ -121,6 +141,6 @@ END_TEST
 
 int main(void)
 {
-	return plane_main("scale", (const TTest *const[]){test_encode_once, test_admission, test_silent_crowd, test_gone_crowd,
-	                                                  test_port_taken, NULL});
+	return plane_main("scale", (const TTest *const[]){test_encode_once, test_admission, test_silent_crowd, test_silent_enrolments,
+	                                                  test_gone_crowd, test_port_taken, NULL});
 }
