@@ -171,6 +171,12 @@ int statement_run_values(struct database *database, enum statement_id id, const 
 	return code;
 }
 
+void database_rollback(struct database *database)
+{
+	if (!sqlite3_get_autocommit(database->handle) && statement_run(database, STMT_ROLLBACK, NULL) != 0)
+		sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
 const char *column_text(const struct statement *statement, int column)
 {
 	return (const char *)sqlite3_column_text(statement->handle, column);

@@ -68,6 +68,9 @@ int statement_step(struct statement *statement, bool *ret_row, struct error *err
 int statement_run_values(struct database *database, enum statement_id id, const struct value *values, size_t count,
                          struct error *err) MUST_USE;
 
+/* Undoes the transaction that is open, if one is. Without memory it stays open: who begins the next one calls this first. */
+void database_rollback(struct database *database);
+
 /* Columns of the row; valid until the next step or end. */
 const char *column_text(const struct statement *statement, int column); /* never NULL in the table: NULL is no memory */
 /* Of a column that may be NULL: so is *ret then. What was lost for want of memory is never taken for that: E_NOMEM. */

@@ -36,15 +36,14 @@ int store_begin(struct store_reader *reader, struct error *err)
 {
 	if (reader->is_writers)
 		return 0;
+	database_rollback(&reader->database);
 	return statement_run(&reader->database, STMT_BEGIN_READ, err);
 }
 
 void store_end(struct store_reader *reader)
 {
-	if (reader->is_writers || sqlite3_get_autocommit(reader->database.handle))
-		return;
-	if (statement_run(&reader->database, STMT_ROLLBACK, NULL) != 0) /* fails only without memory; then plainly */
-		sqlite3_exec(reader->database.handle, "ROLLBACK", NULL, NULL, NULL);
+	if (!reader->is_writers)
+		database_rollback(&reader->database);
 }
 
 int row_load(const struct statement *statement, struct store_row *row, struct error *err)

@@ -78,9 +78,10 @@ void store_revision_abort(struct store_writer *writer)
 	writer->state = WRITER_OPEN;
 	if (sqlite3_get_autocommit(database->handle))
 		return;
-	if (statement_run(database, STMT_SAVEPOINT_UNDO, NULL) != 0 ||
-	    statement_run(database, STMT_SAVEPOINT_RELEASE, NULL) != 0)
-		sqlite3_exec(database->handle, "ROLLBACK", NULL, NULL, NULL);
+	if (statement_run(database, STMT_SAVEPOINT_UNDO, NULL) == 0 && statement_run(database, STMT_SAVEPOINT_RELEASE, NULL) == 0)
+		return;
+	database_rollback(database);
+	writer->spoilt = writer->spoilt || !sqlite3_get_autocommit(database->handle);
 }
 
 bool store_revision_has_changes(const struct store_writer *writer)

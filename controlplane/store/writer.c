@@ -63,6 +63,8 @@ int writer_check(struct store_writer *writer, struct error *err)
 	int failure = writer->reader.database.failure;
 
 	assert(writer->state != WRITER_IDLE);
+	if (writer->spoilt)
+		return error_nomem(err);
 	if (!sqlite3_get_autocommit(writer->reader.database.handle))
 		return 0;
 	return error_set(err, failure != 0 ? failure : E_IO, "store: a failure has undone the transaction: %s",
@@ -71,10 +73,7 @@ int writer_check(struct store_writer *writer, struct error *err)
 
 static void rollback_if_open(struct store_writer *writer)
 {
-	sqlite3 *handle = writer->reader.database.handle;
-
-	if (!sqlite3_get_autocommit(handle) && statement_run(&writer->reader.database, STMT_ROLLBACK, NULL) != 0)
-		sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
+	database_rollback(&writer->reader.database);
 	writer->reader.is_writers = false;
 	writer->state = WRITER_IDLE;
 	writer->key_added = false;
@@ -85,7 +84,9 @@ int store_write_begin(struct store_writer *writer, struct error *err)
 	int code;
 
 	assert(writer->state == WRITER_IDLE);
+	database_rollback(&writer->reader.database);
 	writer->reader.database.failure = 0;
+	writer->spoilt = false;
 	code = statement_run(&writer->reader.database, STMT_BEGIN_WRITE, err);
 	if (code != 0)
 		return code;

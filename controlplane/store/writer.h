@@ -26,6 +26,7 @@ struct store_writer {
 	struct store_revision head; /* as of the last revision ended in the transaction */
 	struct store_author author; /* borrowed while a revision is open */
 	bool key_added;             /* by this transaction: it seals from the commit on */
+	bool spoilt;                /* what was refused in it could not be undone, for want of memory: it is never committed */
 
 	/* The open revision. */
 	struct revision next;
