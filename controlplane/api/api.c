@@ -16,6 +16,7 @@
 #include "api/served.h"
 #include "api/write.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "crypto/seal.h"
 
 #include <stdio.h>
@@ -191,6 +192,7 @@ static void on_refusal(const struct http_request *request, int status, const cha
 	const struct api_dialect *dialect = ((struct api *)owner)->config.dialect;
 	bool is_ours = !dialect_has(dialect, http_path(request));
 	struct problem problem = problem_from_status(status, detail);
+	uint64_t failures = memory_failures();
 	json_t *document = is_ours ? problem_render(&problem, http_request_id(request))
 	                           : dialect->render_problem(NULL, &problem, &problem.status);
 	char *text = document != NULL ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
@@ -200,7 +202,7 @@ static void on_refusal(const struct http_request *request, int status, const cha
 		call_note_refusal(call, status, problem.name);
 	else
 		call_note_early_refusal(owner, request, problem.name);
-	if (text != NULL)
+	if (text != NULL && memory_judge(failures, 0, NULL) == 0)
 		buf_printf(body, "%s\n", text);
 	*content_type = is_ours ? PROBLEM_CONTENT_TYPE : "application/json";
 	free(text);

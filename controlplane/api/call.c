@@ -218,12 +218,12 @@ static void reply_no_memory(struct call *call)
 
 static void reply_document(struct call *call, int status, json_t *document, const char *content_type)
 {
-	bool is_whole = document != NULL && memory_judge(call->failures, 0, NULL) == 0;
-	char *text = is_whole ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+	char *text = document != NULL ? json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	size_t len = text != NULL ? strlen(text) : 0;
+	bool is_whole = memory_judge(call->failures, 0, NULL) == 0; /* Jansson leaves out of a text what it had no room for */
 
 	json_decref(document);
-	if (text != NULL) {
+	if (text != NULL && is_whole) {
 		text[len] = '\n'; /* in the terminator's place: the length says where it ends */
 		call_reply_text(call, status, content_type, BYTES(text, len + 1));
 	} else {
