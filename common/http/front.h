@@ -29,8 +29,8 @@ struct front_config {
 /* fd: a listening socket, taken over in any case. E_NOMEM, E_IO, E_CRYPTO; after a failure the loop has handles to
  * close: run it. */
 int front_start(const struct front_config *config, int fd, struct front **ret, struct error *err) MUST_USE;
-/* The client behind this plain end has said who it is: its connection keeps its place. Without that anybody could keep all of them, with heads
- * and bodies that never end, or by reading nothing. */
+/* The client behind this plain end has said who it is: its connection keeps its place. Else anybody could keep all of
+ * them, with heads and bodies that never end, or by reading nothing. */
 void front_let_in(struct front *front, bool is_unix, int fd);
 /* Stops accepting and drops who has sent no request yet. */
 void front_quiesce(struct front *front);

@@ -178,7 +178,8 @@ static void on_open(struct channel *channel, void *owner)
 
 	if (session->state == SESSION_OPENING)
 		session_on_open(session);
-	if (session->state != SESSION_ENROLLING) /* so far anybody may come: until they say something they count with those that shake hands */
+	/* To enrol anybody may come so far: until they say something they count with those that shake hands. */
+	if (session->state != SESSION_ENROLLING)
 		leave_handshake(session);
 }
 

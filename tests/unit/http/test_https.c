@@ -446,8 +446,8 @@ static void ask(struct caller *caller, const char *text)
 	ck_assert_int_gt(SSL_read(caller->ssl, answer, sizeof(answer)), 10);
 }
 
-/* Every place is taken by somebody who says nothing: the oldest goes, handshake or not. Then by those who have asked something, and are strangers
- * all the same: they go too. Then by those who have been let in: the new one goes. */
+/* Every place is taken by somebody who says nothing: the oldest goes, handshake or not. Then by those who have asked
+ * something, and are strangers all the same: they go too. Then by those who have been let in: the new one goes. */
 static void script_full(void)
 {
 	struct caller silent[CONNECTIONS_MAX], strangers[CONNECTIONS_MAX], open[CONNECTIONS_MAX], late;
