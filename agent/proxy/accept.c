@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker's listening sockets, level-triggered: what one turn leaves in the queue is reported again.
  *
+ * accept(2) makes a socket before it looks whether anybody waits, so that asking in vain costs as much as sending a segment. A queue is
+ * therefore only assumed where the turn before has left one, and then twice as long as what it took.
+ *
  *     listening --EMFILE and the like--> paused --a little later--> listening
  *         \--removed--> queue accepted to the end, closed */
 #include "proxy/worker_run.h"
@@ -26,6 +29,8 @@ struct acceptor {
 	struct point *point; /* a reference */
 	int fd;
 	struct acceptor *next;
+	uint64_t turn;  /* of the worker, when it was reported last; 0: emptied since */
+	unsigned batch; /* how many were to be accepted then */
 };
 
 static void set_interest(struct worker *worker, uint32_t events)
@@ -110,8 +115,15 @@ static int accept_some(struct acceptor *acceptor, unsigned max)
 static void on_acceptable(struct watch *watch, uint32_t events)
 {
 	struct acceptor *acceptor = container_of(watch, struct acceptor, watch);
-	int e = accept_some(acceptor, ACCEPTS_PER_TURN);
+	uint64_t turn = acceptor->worker->turn;
+	int e;
 
+	if (acceptor->turn == 0 || acceptor->turn + 1 != turn)
+		acceptor->batch = 1;
+	else if (acceptor->batch < ACCEPTS_PER_TURN)
+		acceptor->batch *= 2;
+	e = accept_some(acceptor, acceptor->batch);
+	acceptor->turn = e == 0 ? turn : 0;
 	if (e != 0 && e != EAGAIN)
 		acceptors_pause(acceptor->worker, e);
 }
@@ -129,7 +141,7 @@ void acceptor_open(struct worker *worker, struct point *point, int fd)
 	struct epoll_event event = {.events = EPOLLIN};
 
 	if (acceptor != NULL) {
-		*acceptor = (struct acceptor){{on_acceptable}, worker, point, fd, worker->acceptors};
+		*acceptor = (struct acceptor){{on_acceptable}, worker, point, fd, worker->acceptors, 0, 0};
 		event.data.ptr = &acceptor->watch;
 	}
 	if (acceptor == NULL || epoll_ctl(worker->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
