@@ -389,6 +389,13 @@ static int keep_ahead(struct conn *conn)
 	return 0;
 }
 
+/* All but tickets has been said (TLS 1.3): nobody waits for them, so they may travel with the first answer; without one the kernel sends
+ * them a moment later. */
+static bool owes_tickets_alone(const SSL *ssl)
+{
+	return SSL_version(ssl) == TLS1_3_VERSION && SSL_get_state(ssl) == TLS_ST_EARLY_DATA;
+}
+
 /* An allocation that failed may have been a rule's, or part of what a rule was judged by: nobody is let in on what is left. */
 static int shake(struct conn *conn, int *ret_error)
 {
@@ -396,7 +403,9 @@ static int shake(struct conn *conn, int *ret_error)
 	int r;
 
 	ERR_clear_error();
+	conn->client.end.more = owes_tickets_alone(conn->client.ssl);
 	r = SSL_do_handshake(conn->client.ssl);
+	conn->client.end.more = false;
 	*ret_error = r == 1 ? SSL_ERROR_NONE : SSL_get_error(conn->client.ssl, r);
 	return memory_judge(failures, 0, &conn->worker->hello.error);
 }
