@@ -23,7 +23,8 @@ int input_has_no_id(json_t *document, const char *path_id, struct error *err) MU
 /* create_time and update_time are the server's. */
 int input_has_no_times(json_t *document, struct error *err) MUST_USE;
 
-/* The schema, without the words "invalid configuration". schema: schema_load's, for who has many documents; NULL: it is loaded for this one. */
+/* The schema, without the words "invalid configuration". schema: of schema_load, for who has many documents; NULL: it is loaded for
+ * this one. */
 int input_check_schema(json_t *document, json_t *schema, struct error *err) MUST_USE;
 /* Takes from our form of an object what its writer had left to the defaults; what input_translate has noted goes. */
 void input_restore(json_t *document);

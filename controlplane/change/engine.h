@@ -106,7 +106,7 @@ struct erasure {
 	bool hurried;        /* nobody waits for long any more */
 };
 
-/* agents.c, the writer thread's: refused enrolments by who has shown no token that is right. Anybody can make them, so not each has a row. */
+/* agents.c, the writer thread's: refused enrolments by who has shown no token of ours. Anybody can make them, so not each has a row. */
 struct strangers {
 	uint64_t since; /* uv_hrtime: when the window began */
 	unsigned rows;  /* of the audit trail, in this window */
