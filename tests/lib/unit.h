@@ -4,8 +4,17 @@
 
 #include <check.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #define UNIT_TIMEOUT 60 /* seconds for one test, sanitizers included */
+
+/* What Check multiplies its limits by (tests/run.sh tsan): for those that a test sets itself. */
+static inline unsigned unit_patience(void)
+{
+	const char *text = getenv("CK_TIMEOUT_MULTIPLIER");
+
+	return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 1;
+}
 
 /* Takes the suite over; what a main returns. For programs that loop a test over a table. */
 static inline int unit_run_suite(Suite *suite)

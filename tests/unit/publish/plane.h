@@ -7,6 +7,7 @@
 #include "crypto/crypto.h"
 #include "publish/publisher.h"
 #include "store/store.h"
+#include "unit.h"
 
 #include <check.h>
 #include <ftw.h>
@@ -24,20 +25,12 @@ static struct error test_error;
 		ck_assert_msg(ok_code_ == 0, "%s: %d %s", #call, ok_code_, test_error.text);                                   \
 	} while (0)
 
-/* Nanoseconds for UNTIL: 15 seconds, times what Check multiplies its own limits by (tests/run.sh tsan). */
-static inline uint64_t until_limit(void)
-{
-	const char *text = getenv("CK_TIMEOUT_MULTIPLIER");
-
-	return UINT64_C(15000000000) * (text != NULL ? strtoul(text, NULL, 10) : 1);
-}
-
 /* Runs the loop until the condition holds; fails after some seconds. */
 #define UNTIL(condition)                                                                                               \
 	do {                                                                                                               \
 		uint64_t until_start_ = uv_hrtime();                                                                           \
 		while (!(condition)) {                                                                                         \
-			ck_assert_msg(uv_hrtime() - until_start_ < until_limit(), "never: %s", #condition);                        \
+			ck_assert_msg(uv_hrtime() - until_start_ < UINT64_C(15000000000) * unit_patience(), "never: %s", #condition); \
 			uv_run(&plane.loop, UV_RUN_ONCE);                                                                          \
 		}                                                                                                              \
 	} while (0)
