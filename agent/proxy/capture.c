@@ -62,6 +62,11 @@ bool hello_walk(struct hello_walk *walk, struct bytes data)
 	return true;
 }
 
+size_t hello_walk_left(const struct hello_walk *walk)
+{
+	return walk->message_left > 0 ? walk->message_left : 1;
+}
+
 size_t capture_left(const struct capture *capture, const struct capture_room *room)
 {
 	return CAPTURE_BYTES_MAX - capture->len - room->len;

@@ -33,6 +33,8 @@ struct hello_walk {
 
 /* False: a ClientHello longer than HELLO_BYTES_MAX has begun. */
 bool hello_walk(struct hello_walk *walk, struct bytes data);
+/* So many bytes at least must come before the ClientHello is whole, in whatever records. */
+size_t hello_walk_left(const struct hello_walk *walk);
 
 /* Bytes of this turn, one per worker. */
 struct capture_room {

@@ -310,6 +310,13 @@ def test_max_connections(place):
 
 # The ClientHello ------------------------------------------------------------------------------------------------------
 
+def unread(connection, port):
+    """Bytes that the kernel has for the other end of this connection."""
+    ends = f"0100007F:{port:04X}", f"0100007F:{connection.getsockname()[1]:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        return next(int(row[4].partition(":")[2], 16) for row in map(str.split, table) if (row[1], row[2]) == ends)
+
+
 class TestHelloSize:
     @pytest.mark.parametrize("record", [16384, 1000, 64])
     def test_up_to_the_bound(self, place, record):
@@ -320,6 +327,17 @@ class TestHelloSize:
     def test_in_segments(self, place, segment):
         with begin(place.quiet) as connection:
             send_in_segments(connection, records(padded_hello(8000, sni_extension(b"x.test"))), segment)
+            assert connection.recv(1) == b"\x16"
+
+    def test_nobody_is_woken_in_vain(self, place):
+        """What can't be the last byte is left in the kernel: a client may put each into a packet of its own."""
+        data = records(padded_hello(3000, sni_extension(b"x.test")), 100)
+        with begin(place.quiet) as connection:
+            connection.sendall(data[:300])
+            eventually(lambda: unread(connection, place.quiet) == 0, "the beginning is read")
+            send_in_segments(connection, data[300:800], 1)
+            eventually(lambda: unread(connection, place.quiet) == 500, "the rest is waited for")
+            connection.sendall(data[800:])
             assert connection.recv(1) == b"\x16"
 
     @pytest.mark.parametrize("record", [16384, 1])

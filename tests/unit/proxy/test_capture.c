@@ -161,6 +161,30 @@ static void add(struct capture_room *room, const char *text)
 	room->len += (uint32_t)strlen(text);
 }
 
+/* Who waits for what is left waits for no byte too many, and not often. */
+START_TEST(test_left)
+{
+	static const size_t parts[] = {16384, 100, 1};
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		CLEANUP(buf_deinit) struct buf data = BUF_NULL;
+		struct hello_walk walk = {0};
+		size_t at = 0, turns = 0;
+
+		put_message(&data, 1, 20000, parts[i], SIZE_MAX);
+		for (; !walk.whole; turns++) {
+			size_t left = hello_walk_left(&walk);
+
+			ck_assert_uint_le(left, data.len - at);
+			ck_assert(hello_walk(&walk, BYTES(data.data + at, left)));
+			at += left;
+		}
+		ck_assert_uint_eq(at, data.len);
+		ck_assert_uint_le(turns, 120);
+	}
+}
+END_TEST
+
 START_TEST(test_keep)
 {
 	struct capture_room *room = calloc(1, sizeof(*room));
@@ -188,4 +212,5 @@ START_TEST(test_keep)
 }
 END_TEST
 
-UNIT_MAIN("proxy/capture", test_sizes, test_whole, test_other_bytes, test_other_messages, test_what_follows, test_empty_records, test_keep)
+UNIT_MAIN("proxy/capture", test_sizes, test_whole, test_other_bytes, test_other_messages, test_what_follows, test_empty_records, test_left,
+          test_keep)
