@@ -66,7 +66,7 @@ def bench_case(work, case, connections, rounds):
 
 
 def bench_cpu(work, quick):
-    for i, case in enumerate(CASES):
+    for i, case in enumerate((CASES[0], CASES[-1]) if quick else CASES):
         place = work / f"cpu-{i}"
         place.mkdir()
         place.chmod(0o755)

@@ -8,7 +8,8 @@ cpu     microseconds of server CPU per connection (TLS 1.3 handshake, one small 
         memory BIOs + a bare relay without TLS
 relay   MB per second of server CPU between TLS and plain TCP, downloads and uploads, and CPU per small message: the same servers, SSL_write
         alone, and the bare relay
-idle    memory of the servers per idle connection; 10,000 idle and 10,000 active ones on one agent
+idle    memory of the servers per idle connection; 10,000 idle and 10,000 active ones on one agent (fewer where a process may not open
+        42,000 files)
 names   an agent's CPU per handshake for random names of 1, 1,000 and N certificates (100,000 unless said), and for those not asked for yet
 served  from the PUT sent to the new leaf served by an agent, at 10, 100,000 and N stored objects (1,000,000 unless said)
 scale   N P-256 objects: seconds to load by apply, the agent's memory, from its exec to the first served handshake (from its cache, from the
