@@ -71,7 +71,7 @@ def test_whole_snapshots(controlplane, agent, backend, ca):
 
 def test_changes_and_connections(controlplane, agent, ca):
     """Five objects change in each revision, while clients connect."""
-    connections, changes, target = scaled(1500, 100_000), scaled(150, 10_000), Target(controlplane, ca)
+    connections, changes, target = scaled(1000, 100_000), scaled(100, 10_000), Target(controlplane, ca)
 
     def work(connections, changes):
         seen, told = target.hammer(connections)
