@@ -5,7 +5,7 @@
 static int selectors_each(struct statement *statement, int (*fn)(const struct store_selector *selector, void *context),
                           void *context, struct error *err)
 {
-	struct store_selector selector;
+	struct store_selector selector = {0};
 	bool row = false;
 	int code = 0;
 
