@@ -203,8 +203,8 @@ json_t *token_render(const struct store_token *token, uint64_t now)
 	if (token->scope != NULL && scope == NULL)
 		return NULL;
 	document = json_pack("{s:s, s:s, s:o*, s:s*, s:o, s:s, s:o, s:b, s:o, s:s*}", "id", token->id, "role", token->role, "scope", scope,
-	                     "desc", token->desc, "created_at", resource_render_time((int64_t)token->create_time), "created_by", token->created_by,
-	                     "expires_at", render_time(token->expire_time), "expired",
+	                     "desc", token->desc, "created_at", resource_render_time((int64_t)token->create_time),
+	                     "created_by", token->created_by, "expires_at", render_time(token->expire_time), "expired",
 	                     token->expire_time != 0 && token->expire_time <= now, "last_used_at", render_time(token->used_time),
 	                     "last_used_from", token->used_from[0] != '\0' ? token->used_from : NULL);
 	return document;

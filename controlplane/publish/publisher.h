@@ -124,10 +124,10 @@ uint64_t publisher_prune(struct publisher *publisher, uint64_t floor);
 
 /* What is known now of one agent, for GET /v1/agents. New reference; NULL when nothing is known since start: then the
  * store's agent status serves, whose report is the text of the same object (connected false), or without memory. Times
- * are unix seconds, connected_at RFC 3339; what is unknown is left out: connected, address, connected_at, last_seen, hostname, agent_version,
- * openssl_version, certificate_not_after, applied {epoch, number}, behind (connected and not at the newest), durable,
- * last_ack, diverged, crashed {epoch, number}, last_nack {revision {epoch, number}, code, text, time, objects [{kind,
- * id, field, reason}]}, degraded [{kind, id, field, reason, since}], degraded_more (not listed) */
+ * are unix seconds, connected_at RFC 3339; what is unknown is left out: connected, address, connected_at, last_seen,
+ * hostname, agent_version, openssl_version, certificate_not_after, applied {epoch, number}, behind (connected and not at
+ * the newest), durable, last_ack, diverged, crashed {epoch, number}, last_nack {revision {epoch, number}, code, text, time,
+ * objects [{kind, id, field, reason}]}, degraded [{kind, id, field, reason, since}], degraded_more (not listed) */
 json_t *publisher_agent_status(const struct publisher *publisher, const char *agent_id);
 
 struct publisher_counters {
