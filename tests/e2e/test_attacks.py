@@ -226,7 +226,7 @@ def test_a27_abandoned_handshakes(place):
     def flood(count):
         goal, good = abandoned[0] + count, 0
         with Hammer(abandon, 4) as hammer:
-            while abandoned[0] < goal and not hammer.failures:
+            while (abandoned[0] < goal or good < 10) and not hammer.failures:
                 started = time.monotonic()
                 with tls.connect(port, "a.test", timeout=10) as connection:
                     for one in (connection, *established):
@@ -235,11 +235,9 @@ def test_a27_abandoned_handshakes(place):
                 took.append(time.monotonic() - started)
                 good += 1
         assert not hammer.failures, hammer.failures[:3]
-        return good
     flood(total // 4)
     before = place.agent.daemon.rss_kib()
-    good = flood(total)
-    assert good >= 10
+    flood(total)
     took.sort()
     assert took[int(len(took) * 0.99)] < 2, took[-5:]
     assert is_sanitized() or place.agent.daemon.rss_kib() - before < 4096
