@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a new certificate handed over to its leaf served, beside the ways of others: HAProxy's runtime API (in memory only, nothing durable), a
 reload of nginx and of hitch. One client in Python for all makes one handshake after another; its own share is a few milliseconds. Each has
-the same certificates, as many as a table row says."""
+the same certificates, as many as a table row says. A peer may miss a signal that comes while it still reloads: after some seconds it is told
+again, as an operator would."""
 import functools
 import http.client
 import json
@@ -20,6 +21,7 @@ from harness.world import World
 
 NAME = "n0.bench.example"
 DEADLINE = 120
+REPEAT = 5
 
 
 def make_files(directory, count):
@@ -50,12 +52,15 @@ def measure(port, hand_over, pairs, rounds):
     for i in range(rounds + 1):
         cert, key = pairs[i % 2]
         wanted = ssl.PEM_cert_to_DER_cert(cert.read_text())
-        begun = time.monotonic()
+        begun = told = time.monotonic()
         hand_over(cert, key)
         while (seen := leaf(port)) != wanted:
             failed += seen is None
             if time.monotonic() - begun > DEADLINE:
                 raise RuntimeError("the new leaf did not appear")
+            if time.monotonic() - told > REPEAT:
+                told = time.monotonic()
+                hand_over(cert, key)
         took.append((time.monotonic() - begun) * 1e3)
     return took[1:], failed
 

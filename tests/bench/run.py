@@ -4,7 +4,7 @@
     run.sh [--quick] [--objects=N] [--names=N] [cpu] [relay] [idle] [names] [served] [scale] [api] [lists] [fleet]
 
 cpu     microseconds of server CPU per connection (TLS 1.3 handshake, one small request relayed, close), P-256 and RSA-2048 in full
-        without tickets, P-256 resumed with one ticket each: the agent, nginx stream, HAProxy, hitch, and the floor: OpenSSL alone over
+        with two tickets each, P-256 resumed with one: the agent, nginx stream, HAProxy, hitch, and the floor: OpenSSL alone over
         memory BIOs + a bare relay without TLS
 relay   MB per second of server CPU between TLS and plain TCP, downloads and uploads, and CPU per small message: the same servers, SSL_write
         alone, and the bare relay
