@@ -1,27 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How SQLite would run each statement: everything by index, nothing by a scan, so that a write or a delta costs what it
  * changes. */
-#include "fixture.h"
+#include "opened.h"
 
 #include "store/statements.h"
 #include "store/writer.h"
-
-static struct store *store;
-static struct store_writer *writer;
-
-static void setup(void)
-{
-	fixture_setup();
-	store = open_store();
-	OK(store_writer_open(store, &writer, &test_error));
-}
-
-static void teardown(void)
-{
-	store_writer_close(writer);
-	store_close(store);
-	fixture_teardown();
-}
 
 START_TEST(test_plan)
 {
