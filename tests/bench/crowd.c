@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Very many connections on one server: clients and backend in one process (to be pinned to another core).
  *
- *   crowd --port P --backend-port B --idle N [--active N --seconds S --each-ms MS] [--plain] PID...
+ *   crowd --port P --backend-port B --idle N [--active N --seconds S --each-ms MS] PID...
  *
  * Idle connections shake hands, have one small request answered, and stay. Prints {"idle": N, "failed": ...} when they are there and waits
  * for a line on standard input, so that the server's memory can be read. Then the active ones: each sends 64 bytes every MS milliseconds
@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -285,42 +284,20 @@ static void be_active(struct run *run)
 
 static void parse(struct run *run, int argc, char **argv)
 {
-	static const struct option options[] = {
-	    {"port", 1, NULL, 'p'}, {"backend-port", 1, NULL, 'b'}, {"idle", 1, NULL, 'i'}, {"active", 1, NULL, 'a'},
-	    {"seconds", 1, NULL, 's'}, {"each-ms", 1, NULL, 'e'}, {NULL, 0, NULL, 0},
+	double each_ms = 1000;
+	const struct setting settings[] = {
+	    {"port", SETTING_PORT, &run->port},       {"backend-port", SETTING_PORT, &run->backend_port}, {"idle", SETTING_LONG, &run->idle},
+	    {"active", SETTING_LONG, &run->active},   {"seconds", SETTING_DOUBLE, &run->seconds},         {"each-ms", SETTING_DOUBLE, &each_ms},
+	    {NULL, SETTING_FLAG, NULL},
 	};
-	int option;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (option) {
-		case 'p':
-			run->port = (uint16_t)strtoul(optarg, NULL, 10);
-			break;
-		case 'b':
-			run->backend_port = (uint16_t)strtoul(optarg, NULL, 10);
-			break;
-		case 'i':
-			run->idle = strtol(optarg, NULL, 10);
-			break;
-		case 'a':
-			run->active = strtol(optarg, NULL, 10);
-			break;
-		case 's':
-			run->seconds = strtod(optarg, NULL);
-			break;
-		case 'e':
-			run->each_s = strtod(optarg, NULL) / 1e3;
-			break;
-		default:
-			exit(2);
-		}
-	}
-	run->pids_len = read_pids(argc, argv, optind, run->pids, PIDS_MAX);
+	run->pids_len = read_command_line(argc, argv, settings, run->pids, PIDS_MAX);
+	run->each_s = each_ms / 1e3;
 }
 
 int main(int argc, char **argv)
 {
-	struct run run = {.seconds = 1, .each_s = 1};
+	struct run run = {.seconds = 1};
 	struct rlimit files;
 	pthread_t backend;
 

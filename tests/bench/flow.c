@@ -11,7 +11,6 @@
  * it is, records and all, so that the server is what takes the time; the backend does not look at it either. */
 #include "util.h"
 
-#include <getopt.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -305,44 +304,27 @@ static void measure(struct run *run)
 
 static void parse(struct run *run, int argc, char **argv)
 {
-	static const struct option options[] = {
-	    {"port", 1, NULL, 'p'}, {"backend-port", 1, NULL, 'b'}, {"what", 1, NULL, 'w'}, {"amount", 1, NULL, 'a'},
-	    {"connections", 1, NULL, 'c'}, {"plain", 0, NULL, 'P'}, {NULL, 0, NULL, 0},
+	const char *what = what_names[0];
+	long amount = 64, connections = 1;
+	const struct setting settings[] = {
+	    {"port", SETTING_PORT, &run->port},     {"backend-port", SETTING_PORT, &run->backend_port},
+	    {"what", SETTING_TEXT, &what},          {"amount", SETTING_LONG, &amount},
+	    {"connections", SETTING_LONG, &connections}, {"plain", SETTING_FLAG, &run->plain},
+	    {NULL, SETTING_FLAG, NULL},
 	};
-	int option, what = 0;
+	int i = 0;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (option) {
-		case 'p':
-			run->port = (uint16_t)strtoul(optarg, NULL, 10);
-			break;
-		case 'b':
-			run->backend_port = (uint16_t)strtoul(optarg, NULL, 10);
-			break;
-		case 'w':
-			while (what < PING && strcmp(optarg, what_names[what]) != 0)
-				what++;
-			run->what = (enum what)what;
-			break;
-		case 'a':
-			run->amount = strtoull(optarg, NULL, 10);
-			break;
-		case 'c':
-			run->connections = (int)strtol(optarg, NULL, 10);
-			break;
-		case 'P':
-			run->plain = true;
-			break;
-		default:
-			exit(2);
-		}
-	}
-	run->pids_len = read_pids(argc, argv, optind, run->pids, PIDS_MAX);
+	run->pids_len = read_command_line(argc, argv, settings, run->pids, PIDS_MAX);
+	while (i < PING && strcmp(what, what_names[i]) != 0)
+		i++;
+	run->what = (enum what)i;
+	run->amount = (uint64_t)amount;
+	run->connections = (int)connections;
 }
 
 int main(int argc, char **argv)
 {
-	struct run run = {.connections = 1, .amount = 64};
+	struct run run = {0};
 	pthread_t backend;
 	int listener;
 

@@ -15,7 +15,6 @@
  * The backend answers every connection with 128 bytes and closes. Nothing but 127.0.0.1 is ever contacted. */
 #include "util.h"
 
-#include <getopt.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -35,7 +34,7 @@
 struct run {
 	uint16_t port, backend_port;
 	long connections;
-	int threads;
+	long threads;
 	bool plain;
 	const char *sni;
 	long sni_count; /* > 0: names n0.SNI, n1.SNI..., */
@@ -189,55 +188,26 @@ static void run_clients(struct run *run, long connections)
 
 static void parse(struct run *run, int argc, char **argv, bool *tls12)
 {
-	static const struct option options[] = {
-	    {"port", 1, NULL, 'p'},   {"backend-port", 1, NULL, 'b'}, {"connections", 1, NULL, 'n'}, {"threads", 1, NULL, 't'},
-	    {"plain", 0, NULL, 'P'},  {"sni", 1, NULL, 's'},          {"tls12", 0, NULL, '2'},       {"random-names", 1, NULL, 'r'},
-	    {"think", 1, NULL, 'T'},  {"each-name", 1, NULL, 'e'},    {"resume", 0, NULL, 'R'},
-	    {NULL, 0, NULL, 0},
+	long each = 0;
+	const struct setting settings[] = {
+	    {"port", SETTING_PORT, &run->port},
+	    {"backend-port", SETTING_PORT, &run->backend_port},
+	    {"connections", SETTING_LONG, &run->connections},
+	    {"threads", SETTING_LONG, &run->threads},
+	    {"plain", SETTING_FLAG, &run->plain},
+	    {"sni", SETTING_TEXT, &run->sni},
+	    {"tls12", SETTING_FLAG, tls12},
+	    {"random-names", SETTING_LONG, &run->sni_count},
+	    {"each-name", SETTING_LONG, &each},
+	    {"think", SETTING_LONG, &run->think_us},
+	    {"resume", SETTING_FLAG, &run->resume},
+	    {NULL, SETTING_FLAG, NULL},
 	};
-	int option;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (option) {
-		case 'p':
-			run->port = (uint16_t)strtoul(optarg, NULL, 10);
-			break;
-		case 'b':
-			run->backend_port = (uint16_t)strtoul(optarg, NULL, 10);
-			break;
-		case 'n':
-			run->connections = strtol(optarg, NULL, 10);
-			break;
-		case 't':
-			run->threads = (int)strtol(optarg, NULL, 10);
-			break;
-		case 'P':
-			run->plain = true;
-			break;
-		case 's':
-			run->sni = optarg;
-			break;
-		case 'e':
-			run->each_name = true;
-			run->sni_count = strtol(optarg, NULL, 10);
-			break;
-		case 'r':
-			run->sni_count = strtol(optarg, NULL, 10);
-			break;
-		case 'T':
-			run->think_us = strtol(optarg, NULL, 10);
-			break;
-		case 'R':
-			run->resume = true;
-			break;
-		case '2':
-			*tls12 = true;
-			break;
-		default:
-			exit(2);
-		}
-	}
-	run->pids_len = read_pids(argc, argv, optind, run->pids, PIDS_MAX);
+	run->pids_len = read_command_line(argc, argv, settings, run->pids, PIDS_MAX);
+	run->each_name = each > 0;
+	if (run->each_name)
+		run->sni_count = each;
 }
 
 static SSL_CTX *make_ctx(bool tls12)

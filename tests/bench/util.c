@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,11 +72,43 @@ double cpu_seconds(const pid_t *pids, int len)
 	return sum;
 }
 
-int read_pids(int argc, char **argv, int from, pid_t *ret, int max)
+static void set(const struct setting *setting, const char *value)
 {
-	int len = 0;
+	switch (setting->kind) {
+	case SETTING_PORT:
+		*(uint16_t *)setting->to = (uint16_t)strtoul(value, NULL, 10);
+		break;
+	case SETTING_LONG:
+		*(long *)setting->to = strtol(value, NULL, 10);
+		break;
+	case SETTING_DOUBLE:
+		*(double *)setting->to = strtod(value, NULL);
+		break;
+	case SETTING_TEXT:
+		*(const char **)setting->to = value;
+		break;
+	case SETTING_FLAG:
+		*(bool *)setting->to = true;
+		break;
+	}
+}
 
-	for (int i = from; i < argc && len < max; i++)
-		ret[len++] = (pid_t)strtol(argv[i], NULL, 10);
+int read_command_line(int argc, char **argv, const struct setting *settings, pid_t *ret_pids, int max)
+{
+	int at = 1, len = 0;
+
+	for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+		const struct setting *setting = settings;
+
+		while (setting->name != NULL && strcmp(setting->name, argv[at] + 2) != 0)
+			setting++;
+		if (setting->name == NULL || (setting->kind != SETTING_FLAG && at + 1 == argc)) {
+			fprintf(stderr, "%s: %s?\n", argv[0], argv[at]);
+			exit(2);
+		}
+		set(setting, setting->kind == SETTING_FLAG ? NULL : argv[++at]);
+	}
+	for (; at < argc && len < max; at++)
+		ret_pids[len++] = (pid_t)strtol(argv[at], NULL, 10);
 	return len;
 }
