@@ -6,6 +6,7 @@
 #include "crypto/crypto.h"
 #include "crypto/key.h"
 #include "model/body.h"
+#include "tls/intermediates.h"
 #include "tls/site_parse.h"
 
 #include <openssl/ssl.h>
@@ -55,17 +56,8 @@ struct site *site_unref(struct site *site)
 	return NULL;
 }
 
-/* Extensions are read now, so that nothing is written to the certificate once threads share it. */
-static int parse_certificate(const ProtobufCBinaryData *der, X509 **ret, struct error *err)
-{
-	int r = cert_parse(BYTES(der->data, der->len), ret, err);
-
-	if (r == 0)
-		X509_check_purpose(*ret, -1, 0);
-	return r;
-}
-
-static int parse_chain(const Tlsplane__Pair *body, struct site_pair *pair, struct error *err)
+static int parse_chain(const Tlsplane__Pair *body, struct intermediates *shared, struct site_pair *pair,
+                       struct error *err)
 {
 	if (body->n_chain < 2)
 		return 0;
@@ -74,7 +66,7 @@ static int parse_chain(const Tlsplane__Pair *body, struct site_pair *pair, struc
 		return error_nomem(err);
 	for (size_t i = 1; i < body->n_chain; i++) {
 		X509 *cert = NULL;
-		int r = parse_certificate(&body->chain[i], &cert, err);
+		int r = intermediates_take(shared, BYTES(body->chain[i].data, body->chain[i].len), &cert, err);
 
 		if (r < 0)
 			return error_prefix(err, r, "certificate %zu of the chain", i);
@@ -83,8 +75,8 @@ static int parse_chain(const Tlsplane__Pair *body, struct site_pair *pair, struc
 	return 0;
 }
 
-static int parse_pair(const Tlsplane__Pair *body, const Tlsplane__PrivateKey *key, struct site_pair *pair,
-                      struct error *err)
+static int parse_pair(const Tlsplane__Pair *body, const Tlsplane__PrivateKey *key, struct intermediates *shared,
+                      struct site_pair *pair, struct error *err)
 {
 	int r;
 
@@ -92,21 +84,22 @@ static int parse_pair(const Tlsplane__Pair *body, const Tlsplane__PrivateKey *ke
 		return error_set(err, E_CORRUPT, "no certificate");
 	if (body->key_type != key->key_type)
 		return error_set(err, E_CORRUPT, "the key is of another type than the certificate");
-	r = parse_certificate(&body->chain[0], &pair->leaf, err);
+	r = cert_parse(BYTES(body->chain[0].data, body->chain[0].len), &pair->leaf, err);
 	if (r == 0)
-		r = parse_chain(body, pair, err);
+		r = parse_chain(body, shared, pair, err);
 	if (r == 0)
 		r = key_load((enum cert_key_type)key->key_type, BYTES(key->data.data, key->data.len), pair->leaf, &pair->key,
 		             err);
 	return r;
 }
 
-static int parse_pairs(const Tlsplane__Ssl *body, const Tlsplane__Secret *secret, struct site *site, struct error *err)
+static int parse_pairs(const Tlsplane__Ssl *body, const Tlsplane__Secret *secret, struct intermediates *shared,
+                       struct site *site, struct error *err)
 {
 	if (body->n_pairs == 0 || body->n_pairs != secret->n_keys)
 		return error_set(err, E_CORRUPT, "%zu certificates with %zu keys", body->n_pairs, secret->n_keys);
 	for (size_t i = 0; i < body->n_pairs; i++) {
-		int r = parse_pair(body->pairs[i], secret->keys[i], &site->pairs[i], err);
+		int r = parse_pair(body->pairs[i], secret->keys[i], shared, &site->pairs[i], err);
 
 		if (r < 0)
 			return error_prefix(err, r, "pair %zu", i);
@@ -144,7 +137,8 @@ static int open_secret(const struct keyring *keyring, const struct site_source *
 	return r == 0 ? body_decode(&tlsplane__secret__descriptor, BYTES(plain->data, plain->len), ret, err) : r;
 }
 
-int site_new(const struct keyring *keyring, const struct site_source *source, struct site **ret, struct error *err)
+int site_new(const struct keyring *keyring, const struct site_source *source, struct intermediates *shared,
+             struct site **ret, struct error *err)
 {
 	CLEANUP(body_free) ProtobufCMessage *body = NULL;
 	CLEANUP(body_free_secret) ProtobufCMessage *secret = NULL;
@@ -159,7 +153,7 @@ int site_new(const struct keyring *keyring, const struct site_source *source, st
 	site = site_alloc(((Tlsplane__Ssl *)body)->n_pairs);
 	if (site == NULL)
 		return error_nomem(err);
-	r = parse_pairs((Tlsplane__Ssl *)body, (Tlsplane__Secret *)secret, site, err);
+	r = parse_pairs((Tlsplane__Ssl *)body, (Tlsplane__Secret *)secret, shared, site, err);
 	if (r == 0)
 		r = take_words((Tlsplane__Ssl *)body, site, err);
 	r = memory_judge(failures, r, err);

@@ -17,8 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct site;       /* atomic count */
-struct site_cache; /* any thread */
+struct site;          /* atomic count */
+struct site_cache;    /* any thread */
+struct intermediates; /* any thread */
 
 int site_cache_new(const struct keyring *keyring, size_t max_entries, struct site_cache **ret,
                    struct error *err) MUST_USE;
@@ -39,9 +40,9 @@ int site_cache_get(struct site_cache *cache, const struct site_source *source, s
 void site_cache_drop(struct site_cache *cache, const struct digest *digest); /* erased objects leave the cache too */
 void site_cache_stats(struct site_cache *cache, uint64_t *ret_entries, uint64_t *ret_hits, uint64_t *ret_misses);
 
-/* Parses without keeping it: the generated default certificate, tests. */
-int site_new(const struct keyring *keyring, const struct site_source *source, struct site **ret,
-             struct error *err) MUST_USE;
+/* Parses without keeping it. shared: where intermediates are looked for and left; NULL: all are parsed. */
+int site_new(const struct keyring *keyring, const struct site_source *source, struct intermediates *shared,
+             struct site **ret, struct error *err) MUST_USE;
 /* A self-signed P-256 certificate for "tlsplane default", made in memory. */
 int site_new_self_signed(struct site **ret, struct error *err) MUST_USE;
 struct site *site_ref(struct site *site);

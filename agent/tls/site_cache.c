@@ -3,6 +3,7 @@
  * happens outside any lock; when two threads parse the same site at once, the first to finish is kept. */
 #include "tls/site.h"
 
+#include "tls/intermediates.h"
 #include "tls/lru.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 struct site_cache {
 	const struct keyring *keyring;
+	struct intermediates *intermediates;
 	size_t shards_len;
 	struct lru shards[SHARDS];
 };
@@ -32,10 +34,14 @@ int site_cache_new(const struct keyring *keyring, size_t max_entries, struct sit
 {
 	CLEANUP(site_cache_free) struct site_cache *cache = calloc(1, sizeof(*cache));
 	size_t max = max_entries > 0 ? max_entries : 1;
+	int r;
 
 	if (cache == NULL)
 		return error_nomem(err);
 	cache->keyring = keyring;
+	r = intermediates_new(&cache->intermediates, err);
+	if (r < 0)
+		return r;
 	cache->shards_len = max < SHARD_FROM ? 1 : SHARDS;
 	for (size_t i = 0; i < cache->shards_len; i++)
 		if (lru_init(&cache->shards[i], max / cache->shards_len, &site_ops) < 0)
@@ -46,9 +52,11 @@ int site_cache_new(const struct keyring *keyring, size_t max_entries, struct sit
 
 struct site_cache *site_cache_free(struct site_cache *cache)
 {
-	if (cache != NULL)
-		for (size_t i = 0; i < cache->shards_len; i++)
-			lru_deinit(&cache->shards[i]);
+	if (cache == NULL)
+		return NULL;
+	for (size_t i = 0; i < cache->shards_len; i++)
+		lru_deinit(&cache->shards[i]);
+	intermediates_free(cache->intermediates);
 	free(cache);
 	return NULL;
 }
@@ -67,7 +75,7 @@ int site_cache_get(struct site_cache *cache, const struct site_source *source, s
 	int r;
 
 	if (site == NULL) {
-		r = site_new(cache->keyring, source, &site, err);
+		r = site_new(cache->keyring, source, cache->intermediates, &site, err);
 		if (r < 0)
 			return r;
 		lru_put(shard, source->digest, site, drops);

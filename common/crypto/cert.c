@@ -41,6 +41,7 @@ int cert_parse(struct bytes der, X509 **ret, struct error *err)
 	}
 	if (at != der.data + der.len)
 		return error_set(err, E_SYNTAX, "bytes behind the certificate");
+	X509_check_purpose(cert, -1, 0);
 	ERR_clear_error(); /* an undecodable public key leaves its reason there; cert_info_read tells */
 	*ret = TAKE_PTR(cert);
 	return 0;

@@ -19,7 +19,8 @@ int cert_each_pem(const char *pem, size_t len, size_t max, int (*fn)(struct byte
                   void *context, struct error *err) MUST_USE;
 void cert_put_pem(struct bytes der, struct buf *out); /* appends one block, 64 columns, newline at the end */
 
-/* Exactly one certificate, no trailing bytes. *ret: a reference. */
+/* Exactly one certificate, no trailing bytes. *ret: a reference. Its extensions have been read, so that nothing is
+ * written to it any more: threads may share it. */
 int cert_parse(struct bytes der, X509 **ret, struct error *err) MUST_USE;
 
 enum cert_key_type { CERT_KEY_OTHER, CERT_KEY_RSA, CERT_KEY_EC_P256, CERT_KEY_EC_P384, CERT_KEY_EC_P521, CERT_KEY_ED25519 };

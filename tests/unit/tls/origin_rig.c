@@ -83,7 +83,7 @@ struct site *origin_site_of(const struct pki_cert *cert, const struct pki_cert *
 	bodies_make_ssl(&(struct ssl_spec){.pairs = {cert}, .intermediate = chain}, &body, &secret);
 	ck_assert_int_eq(keyring_seal(keyring, BYTES_NULL, BYTES(secret.data, secret.len), &sealed, NULL), 0);
 	source = (struct site_source){&digest, BYTES(body.data, body.len), BYTES(sealed.data, sealed.len), BYTES_NULL};
-	r = site_new(keyring, &source, &site, &err);
+	r = site_new(keyring, &source, NULL, &site, &err);
 	ck_assert_msg(r == 0, "%s", err.text);
 	buf_deinit(&body);
 	buf_deinit(&secret);

@@ -5,6 +5,7 @@
 #include "crypto/crypto.h"
 #include "shake.h"
 #include "tls/profile.h"
+#include "tls/site_parse.h"
 #include "unit.h"
 
 #include <stdlib.h>
@@ -97,7 +98,7 @@ START_TEST(test_words)
 	                             .tls_options = "strict",
 	                             .protocols = {0x0303, 0x0304}},
 	          1);
-	ck_assert_int_eq(site_new(keyring, &rest.source, &site, NULL), 0);
+	ck_assert_int_eq(site_new(keyring, &rest.source, NULL, &site, NULL), 0);
 	ck_assert_str_eq(site_tls_options(site), "strict");
 	ck_assert_uint_eq(site_min_version(site), 0x0303);
 	ck_assert_uint_eq(site_max_version(site), 0x0304);
@@ -124,7 +125,7 @@ START_TEST(test_two_types)
 
 	make_keyring();
 	rest_init(&rest, &(struct ssl_spec){.snis = {"a.test"}, .pairs = {ec, rsa}, .intermediate = middle}, 1);
-	ck_assert_int_eq(site_new(keyring, &rest.source, &site, NULL), 0);
+	ck_assert_int_eq(site_new(keyring, &rest.source, NULL, &site, NULL), 0);
 	run(site, &(struct shake_spec){.max = TLS1_2_VERSION, .suites12 = "ECDHE-RSA-AES128-GCM-SHA256"}, &shake);
 	ck_assert(shake.done);
 	ck_assert_str_eq(shake.leaf, "rsa");
@@ -157,7 +158,7 @@ START_TEST(test_key_types)
 		struct rest rest;
 
 		rest_init(&rest, &(struct ssl_spec){.snis = {"a.test"}, .pairs = {leaf}}, 1);
-		ck_assert_msg(site_new(keyring, &rest.source, &site, &err) == 0, "%s: %s", types[i], err.text);
+		ck_assert_msg(site_new(keyring, &rest.source, NULL, &site, &err) == 0, "%s: %s", types[i], err.text);
 		run(site, &(struct shake_spec){.sni = "a.test"}, &shake);
 		ck_assert_msg(shake.done, "%s", types[i]);
 		shake_deinit(&shake);
@@ -183,15 +184,15 @@ START_TEST(test_damaged)
 	rest_init(&mixed, &(struct ssl_spec){.snis = {"a.test"}, .pairs = {other}}, 2);
 	source = rest.source;
 	source.aad = BYTES("bad", 3);
-	ck_assert_int_eq(site_new(keyring, &source, &site, &err), E_CORRUPT);
+	ck_assert_int_eq(site_new(keyring, &source, NULL, &site, &err), E_CORRUPT);
 	source = rest.source;
 	source.sealed = mixed.source.sealed; /* another object's key */
-	ck_assert_int_lt(site_new(keyring, &source, &site, &err), 0);
+	ck_assert_int_lt(site_new(keyring, &source, NULL, &site, &err), 0);
 	source = rest.source;
 	source.body.len /= 2;
-	ck_assert_int_lt(site_new(keyring, &source, &site, &err), 0);
+	ck_assert_int_lt(site_new(keyring, &source, NULL, &site, &err), 0);
 	source.body.len = 0;
-	ck_assert_int_eq(site_new(keyring, &source, &site, &err), E_CORRUPT);
+	ck_assert_int_eq(site_new(keyring, &source, NULL, &site, &err), E_CORRUPT);
 	ck_assert_ptr_null(site);
 	rest_deinit(&rest);
 	rest_deinit(&mixed);
@@ -239,6 +240,49 @@ START_TEST(test_cache)
 }
 END_TEST
 
+static X509 *issuer_of(struct site_cache *cache, const struct rest *rest, struct site **ret)
+{
+	ck_assert_int_eq(site_cache_get(cache, &rest->source, ret, NULL), 0);
+	ck_assert_int_eq(sk_X509_num((*ret)->pairs[0].chain), 1);
+	return sk_X509_value((*ret)->pairs[0].chain, 0);
+}
+
+/* Sites of one cache share what issued them, and only what is byte for byte the same. */
+START_TEST(test_shared_intermediates)
+{
+	struct pki_cert *root = pki_make(&(struct pki_spec){.name = "root", .is_ca = true}), *middles[2], *leaves[3];
+	struct site_cache *cache = NULL;
+	struct site *sites[3] = {NULL};
+	X509 *issuers[3];
+	struct rest rest[3];
+
+	make_keyring();
+	ck_assert_int_eq(site_cache_new(keyring, 8, &cache, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		middles[i] = pki_make(&(struct pki_spec){.name = "middle", .is_ca = true, .issuer = root});
+	for (uint8_t i = 0; i < 3; i++) {
+		leaves[i] = pki_make(&(struct pki_spec){.name = "leaf", .issuer = middles[i / 2]});
+		rest_init(&rest[i],
+		          &(struct ssl_spec){.snis = {"a.test"}, .pairs = {leaves[i]}, .intermediate = middles[i / 2]}, i);
+		issuers[i] = issuer_of(cache, &rest[i], &sites[i]);
+		ck_assert_int_eq(X509_cmp(issuers[i], middles[i / 2]->cert), 0);
+	}
+	ck_assert_ptr_eq(issuers[0], issuers[1]);
+	ck_assert_ptr_ne(issuers[0], issuers[2]);
+	site_cache_free(cache); /* sites outlive it */
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(X509_cmp(issuers[i], middles[i / 2]->cert), 0);
+		site_unref(sites[i]);
+		rest_deinit(&rest[i]);
+		pki_free(leaves[i]);
+	}
+	pki_free(middles[0]);
+	pki_free(middles[1]);
+	pki_free(root);
+	keyring_free(keyring);
+}
+END_TEST
+
 START_TEST(test_self_signed)
 {
 	struct site *site = NULL;
@@ -253,4 +297,5 @@ START_TEST(test_self_signed)
 }
 END_TEST
 
-UNIT_MAIN("tls/site", test_words, test_two_types, test_key_types, test_damaged, test_cache, test_self_signed)
+UNIT_MAIN("tls/site", test_words, test_two_types, test_key_types, test_damaged, test_cache, test_shared_intermediates,
+          test_self_signed)
