@@ -22,6 +22,13 @@
 #include <sys/stat.h>
 
 #define PROGRAM "tlsplane-controlplane"
+
+/* jemalloc reads it. What a large request took goes back to the system within seconds, also when no other comes: a
+ * document is some fifteen times its text, and each thread of the pool would keep that of the largest it ever saw. */
+extern const char *malloc_conf;
+__attribute__((visibility("default"))) const char *malloc_conf =
+    "background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0";
+
 #define TICKET_PERIOD_MAX (30 * 86400)
 
 enum {

@@ -252,5 +252,5 @@ void request_prepare(struct job *base)
 		job->request.feed->free(TAKE_PTR(job->request.feed));
 	base->refused = request_is_refused(job);
 	if (base->refused)
-		request_release_items(job);
+		request_drop_items(job);
 }

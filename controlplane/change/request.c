@@ -6,13 +6,12 @@
 #include "base/memory.h"
 
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TRIM_ITEMS 10000 /* each thread of the pool that ever read so many would keep their memory for its next */
+#define MANY_ITEMS 10000 /* take milliseconds to free, which the loop has not */
 
 struct change_request *change_request_new(size_t items)
 {
@@ -36,13 +35,6 @@ void request_drop_items(struct request_job *job)
 		if (job->items != NULL)
 			job->items[i].resource = resource_free(job->items[i].resource);
 	}
-}
-
-void request_release_items(struct request_job *job)
-{
-	request_drop_items(job);
-	if (job->request.items_len >= TRIM_ITEMS)
-		malloc_trim(0);
 }
 
 static void free_items(struct request_job *job)
@@ -187,7 +179,7 @@ static void on_render(struct job *base)
 	struct error error = ERROR_NULL;
 	uint64_t failures = memory_failures();
 
-	request_release_items(job);
+	request_drop_items(job);
 	if (job->result.code != 0 || job->row.memory == NULL)
 		return;
 	/* Without memory for it the change stands, and the answer is empty. */
@@ -224,12 +216,11 @@ static void on_items_freed(uv_work_t *work, int status)
 	change_request_free(&container_of(work, struct request_job, job.work)->request);
 }
 
-/* Many items take milliseconds, which the loop has not. */
 static void free_finished(struct request_job *job)
 {
 	uv_loop_t *loop = job->job.engine->config.loop;
 
-	if (job->request.items_len < TRIM_ITEMS || uv_queue_work(loop, &job->job.work, on_free_items, on_items_freed) != 0)
+	if (job->request.items_len < MANY_ITEMS || uv_queue_work(loop, &job->job.work, on_free_items, on_items_freed) != 0)
 		change_request_free(&job->request);
 }
 

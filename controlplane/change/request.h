@@ -43,8 +43,6 @@ void item_pointer(const struct request_job *job, size_t index, char pointer[ITEM
 bool request_is_refused(const struct request_job *job);
 /* Frees documents and resources, not the items. */
 void request_drop_items(struct request_job *job);
-/* The same on the pool, where it is due since there may be very many; gives their memory back to the system. */
-void request_release_items(struct request_job *job);
 /* The whole request fails for a reason of ours. */
 void request_fail(struct request_job *job, const struct error *error);
 

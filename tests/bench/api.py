@@ -121,6 +121,38 @@ def bench_bulk(work, count):
           ["objects", "s", "CPU s", "objects/s", "peak MiB", "MiB after it", "longest turn of the loop, ms (CPU)", "writer busy, s"], rows)
 
 
+def refused_bodies(size):
+    """(what, method, path, body of about `size` bytes that is refused)"""
+    labels = b",".join(b'"k%d":"v"' % i for i in range(size // 15))
+    document = b'{"nodes": {"127.0.0.1:9": 1}, "labels": {' + labels + b"}"
+    return [("an object of very many labels", "PUT", "/v1/upstreams/x", document + b"}"),
+            ("the same, and one key twice in the end", "PUT", "/v1/upstreams/x", document + b', "nodes": 1}'),
+            ("a list where none may be", "PUT", "/v1/upstreams/x", b'{"labels": [' + b",".join([b"1"] * (size // 2)) + b"]}"),
+            ("an item of a change", "POST", "/v1/apply", b'{"put": [{"kind": "upstreams", "id": "x", "value": ' + document + b"}}]}")]
+
+
+def bench_refused(work, size):
+    """What a large body that is refused leaves in memory some seconds later."""
+    world = World(work / "world-refused")
+    world.tmp.mkdir()
+    rows = []
+    try:
+        controlplane = world.controlplane("--admin-rate", "0")
+        for what, method, path, body in refused_bodies(size):
+            controlplane.restart("--admin-rate", "0")
+            before, memory = controlplane.daemon.rss_kib() / 1024, Memory(controlplane.daemon.pid)
+            controlplane.api.call(method, path, body, deadline=60).expect(400, 422)
+            time.sleep(3)
+            rows.append([what, f"{len(body) / 2**20:.1f}", f"{before:.0f}", f"{memory.peak_mib():.0f}", f"{controlplane.daemon.rss_kib() / 1024:.0f}",
+                         longest_ms(controlplane)])
+    finally:
+        problems = world.close()
+    if problems:
+        raise RuntimeError(problems[0])
+    table("Large bodies that are refused", ["body", "MiB", "control plane, MiB", "peak", "3 s later", "longest turn of the loop, ms (CPU)"], rows)
+
+
 def bench_api(work, quick):
     bench_puts(work, 0.3 if quick else 10)
+    bench_refused(work, 1_000_000 if quick else 8_000_000)
     bench_bulk(work, 500 if quick else 100_000)
