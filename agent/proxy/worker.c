@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 128
-#define LOG_LINES_PER_SECOND 10
 #define LISTED_PER_TURN 64
 
 enum message_kind { MESSAGE_LISTEN, MESSAGE_UNLISTEN, MESSAGE_STOP };
@@ -61,20 +60,7 @@ void worker_watch_out(struct worker *worker, int fd, struct watch *watch)
 
 bool worker_may_log(struct worker *worker, enum worker_lines lines)
 {
-	struct log_budget *budget = &worker->log_budgets[lines];
-	uint64_t second = worker_now(worker) / 1000;
-
-	if (second != budget->second) {
-		if (budget->dropped > 0)
-			log_event(LOG_INFO, "log lines dropped", LOG_U64("count", budget->dropped));
-		*budget = (struct log_budget){.second = second};
-	}
-	if (budget->count < LOG_LINES_PER_SECOND) {
-		budget->count++;
-		return true;
-	}
-	budget->dropped++;
-	return false;
+	return log_budget_take(&worker->log_budgets[lines], worker_now(worker));
 }
 
 static void on_due(struct wheel_item *item, void *context)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/macros.h"
 #include "proxy/capture.h"
 #include "proxy/counters.h"
@@ -53,11 +54,6 @@ enum walk { WALK_JUDGE, WALK_LIST, WALKS };
 
 /* Lines above debug: a few per second of each sort, so that clients that end in the middle of a handshake hide nothing else. */
 enum worker_lines { WORKER_LINES_BROKEN_OFF, WORKER_LINES_REST, WORKER_LINES };
-
-struct log_budget {
-	uint64_t second;
-	unsigned count, dropped; /* in it */
-};
 
 struct worker {
 	const struct worker_shared *shared;

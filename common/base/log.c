@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 4096
+#define LOG_LINES_PER_SECOND 10
 #define LINE_RESERVE 16 /* for the cut mark, the closing brace and the newline */
 
 static enum log_level active_level = LOG_INFO;
@@ -163,4 +164,21 @@ void log_write(enum log_level level, const char *message, const struct log_field
 	line.data[line.len++] = '\n';
 	written = write(STDERR_FILENO, line.data, line.len);
 	(void)written;
+}
+
+bool log_budget_take(struct log_budget *budget, uint64_t now_ms)
+{
+	uint64_t second = now_ms / 1000;
+
+	if (second != budget->second) {
+		if (budget->dropped > 0)
+			log_event(LOG_INFO, "log lines dropped", LOG_U64("count", budget->dropped));
+		*budget = (struct log_budget){.second = second};
+	}
+	if (budget->count < LOG_LINES_PER_SECOND) {
+		budget->count++;
+		return true;
+	}
+	budget->dropped++;
+	return false;
 }

@@ -43,4 +43,14 @@ bool log_is_on(enum log_level level);
 			log_write((level), (message), (struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {NULL, NULL, 0, 0}});        \
 	} while (0)
 
+/* What strangers can cause over and over: a few lines per second of it, so that they hide nothing else and fill no disk.
+ * Zeroed at first; one thread's. now_ms: of any clock that only grows. False: leave the line out; how many were is told
+ * with the first one of a later second. */
+struct log_budget {
+	uint64_t second;
+	unsigned count, dropped; /* in it */
+};
+
+bool log_budget_take(struct log_budget *budget, uint64_t now_ms) MUST_USE;
+
 void log_write(enum log_level level, const char *message, const struct log_field *fields);

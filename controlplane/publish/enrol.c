@@ -98,8 +98,9 @@ static void on_enrolled(const struct change_enrolled *result, void *context)
 	if (session != NULL && result->code == 0) {
 		reply_enrolled(session, result);
 	} else if (session != NULL) {
-		log_event(LOG_WARNING, "enrolment refused", LOG_STR("address", channel_address(session->channel)),
-		          LOG_ERR(&result->error));
+		if (session_may_log(session))
+			log_event(LOG_WARNING, "enrolment refused", LOG_STR("address", channel_address(session->channel)),
+			          LOG_ERR(&result->error));
 		if (result->code == E_FORBIDDEN)
 			refuse_enrolment(session, TLSPLANE__REFUSED_CODE__REFUSED_TOKEN,
 			                 "the join token is unknown, expired, wrong, or was used with another key");

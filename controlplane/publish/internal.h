@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent.h"
+#include "base/log.h"
 #include "chunk.h"
 #include "listener.h"
 #include "publisher.h"
@@ -47,6 +48,7 @@ struct publisher {
 	bool stale;           /* a refresh failed: tried again at each tick */
 	uint64_t agents_read; /* changes of agents up to this revision are taken */
 	struct publisher_counters counters;
+	struct log_budget strangers; /* what is told of those who are no agent (yet) */
 
 	uint32_t pins; /* handles, sessions, requests and waits that are not gone yet */
 	bool closing;

@@ -122,12 +122,20 @@ void session_send(struct session *session, Tlsplane__MessageType type, const Pro
 		session_close(session, &err);
 }
 
+bool session_may_log(const struct session *session)
+{
+	struct publisher *publisher = session->publisher;
+
+	return session->agent != NULL || log_budget_take(&publisher->strangers, uv_now(publisher->loop));
+}
+
 /* Purged keys in the middle of an update are no failure; the agent comes back, and is sent what is there now. */
 void session_fail(struct session *session, const struct error *err)
 {
-	log_event(err->code == E_GONE ? LOG_INFO : LOG_ERROR, "agent session failed",
-	          LOG_STR("agent", session->agent == NULL ? NULL : session->agent->id),
-	          LOG_STR("address", channel_address(session->channel)), LOG_ERR(err));
+	if (session_may_log(session))
+		log_event(err->code == E_GONE ? LOG_INFO : LOG_ERROR, "agent session failed",
+		          LOG_STR("agent", session->agent == NULL ? NULL : session->agent->id),
+		          LOG_STR("address", channel_address(session->channel)), LOG_ERR(err));
 	session_close(session, err);
 }
 
@@ -141,8 +149,9 @@ void session_refuse(struct session *session, Tlsplane__RefusedCode code, uint32_
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	session->publisher->counters.connections_refused++;
-	log_event(LOG_WARNING, "peer refused", LOG_STR("address", channel_address(session->channel)),
-	          LOG_STR("agent", session->agent == NULL ? NULL : session->agent->id), LOG_STR("reason", text));
+	if (session_may_log(session))
+		log_event(LOG_WARNING, "peer refused", LOG_STR("address", channel_address(session->channel)),
+		          LOG_STR("agent", session->agent == NULL ? NULL : session->agent->id), LOG_STR("reason", text));
 	message.code = code;
 	message.text = text;
 	message.has_retry_after_ms = retry_ms > 0;
@@ -216,13 +225,16 @@ static void log_end(const struct session *session, const struct error *why)
 	if (session->agent != NULL)
 		log_event(LOG_INFO, "agent disconnected", LOG_STR("agent", session->agent->id), LOG_STR("address", address),
 		          LOG_STR("why", why->text));
-	else if (session->state == SESSION_OPENING && why->code == E_UNAUTHENTICATED)
+	else if (session->state != SESSION_OPENING && why->code == E_CLOSED)
+		log_event(LOG_DEBUG, "channel closed", LOG_STR("address", address), LOG_STR("why", why->text));
+	else if (!session_may_log(session))
+		return;
+	else if (session->state != SESSION_OPENING)
+		log_event(LOG_INFO, "channel closed", LOG_STR("address", address), LOG_STR("why", why->text));
+	else if (why->code == E_UNAUTHENTICATED)
 		log_event(LOG_WARNING, "peer refused", LOG_STR("address", address), LOG_STR("reason", why->text));
-	else if (session->state == SESSION_OPENING)
-		log_event(LOG_INFO, "channel handshake failed", LOG_STR("address", address), LOG_STR("why", why->text));
 	else
-		log_event(why->code == E_CLOSED ? LOG_DEBUG : LOG_INFO, "channel closed", LOG_STR("address", address),
-		          LOG_STR("why", why->text));
+		log_event(LOG_INFO, "channel handshake failed", LOG_STR("address", address), LOG_STR("why", why->text));
 }
 
 void session_leave_queue(struct session *session)

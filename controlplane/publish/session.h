@@ -81,6 +81,8 @@ void session_close(struct session *session, const struct error *why);
 void session_send(struct session *session, Tlsplane__MessageType type, const ProtobufCMessage *message);
 /* Closes over a failure of ours (err), which is logged. */
 void session_fail(struct session *session, const struct error *err);
+/* Of an agent always; of anybody else a few lines per second. */
+bool session_may_log(const struct session *session);
 void session_leave_queue(struct session *session); /* of the pump */
 void session_on_tick(struct session *session, uint64_t now);
 

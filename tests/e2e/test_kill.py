@@ -253,7 +253,7 @@ def test_agent_killed_at_each_call_of_a_start(world, controlplane, backend, ca, 
             shutil.copytree(kept, agent.dir)
         else:
             agent.give_token(controlplane.join_token())
-    assert steps >= scaled(2, 10)
+    assert steps >= scaled(1, 10)
     figure(f"agent killed at each call of a start: {when}", points=steps)
 
 

@@ -144,4 +144,26 @@ START_TEST(levels)
 }
 END_TEST
 
-UNIT_MAIN("base/log", key_value, json, hostile_bytes_are_escaped, long_lines_are_cut_between_fields, levels)
+/* Ten in a second; with the first of a later one it is told how many were left out. */
+START_TEST(a_budget_of_lines)
+{
+	struct log_budget budget = {0};
+	char text[8192];
+	int taken = 0;
+
+	for (uint64_t now = 5000; now < 6000; now += 10)
+		taken += log_budget_take(&budget, now);
+	ck_assert_int_eq(taken, 10);
+	capture_start();
+	ck_assert(log_budget_take(&budget, 6000));
+	check_clean(text, capture_end(text, sizeof(text)));
+	ck_assert_ptr_nonnull(strstr(text, "msg=\"log lines dropped\" count=90"));
+	capture_start();
+	ck_assert(log_budget_take(&budget, 7000));
+	log_event(LOG_INFO, "end");
+	capture_end(text, sizeof(text));
+	ck_assert_ptr_null(strstr(text, "dropped"));
+}
+END_TEST
+
+UNIT_MAIN("base/log", key_value, json, hostile_bytes_are_escaped, long_lines_are_cut_between_fields, levels, a_budget_of_lines)
