@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The high-water mark: the highest (epoch, revision) this agent ever made current, in a file of its own, replaced
- * atomically, so that an old or lost cache does not take it along. One line: "tlsplane-high-water-v1 EPOCH REVISION".
- * Private to the cache layer. */
+/* The high-water mark: the highest (epoch, revision) this agent ever made current, in a file of its own, so
+ * that an old or lost cache does not take it along. At 0 and at 4096 a line "tlsplane-high-water-v2 EPOCH REVISION EPOCH
+ * REVISION", twenty digits each: one is the mark, the other the one before. Private to the cache layer. */
 #pragma once
 
 #include "base/error.h"

@@ -132,6 +132,17 @@ int file_create(const char *path, mode_t mode, struct bytes content, struct erro
 	return r == 0 ? sync_folder(path, err) : r;
 }
 
+int file_overwrite(const char *path, off_t at, struct bytes content, struct error *err)
+{
+	CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return fail("open", path, err);
+	if (lseek(fd, at, SEEK_SET) < 0 || write_all(fd, content) < 0 || fdatasync(fd) < 0)
+		return fail("write", path, err);
+	return 0;
+}
+
 int file_publish(const char *from, const char *to, struct error *err)
 {
 	CLEANUP(fd_close) int fd = open(from, O_RDONLY | O_CLOEXEC);

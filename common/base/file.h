@@ -17,6 +17,8 @@ int file_load(const char *path, size_t max, struct buf *out, struct error *err) 
 int file_replace(const char *path, mode_t mode, struct bytes content, struct error *err) MUST_USE;
 /* The same for a file that is not there yet. E_EXISTS: it is, and stays as it is. */
 int file_create(const char *path, mode_t mode, struct bytes content, struct error *err) MUST_USE;
+/* In place, at `at`, of a file that is there: a part of it may be the old one after a crash. Durable on return. E_NOT_FOUND. */
+int file_overwrite(const char *path, off_t at, struct bytes content, struct error *err) MUST_USE;
 /* Gives a finished file its name, durably. E_EXISTS: something has that name, and stays. */
 int file_publish(const char *from, const char *to, struct error *err) MUST_USE;
 /* rename(2), made durable. */

@@ -558,6 +558,7 @@ START_TEST(older_file_under_the_high_water_mark_is_noticed)
 {
 	struct fixture fixture;
 	struct error err;
+	struct revision mark;
 	char path[128];
 
 	set_up(&fixture);
@@ -568,8 +569,12 @@ START_TEST(older_file_under_the_high_water_mark_is_noticed)
 	restart(&fixture);
 	ck_assert(fixture.start.swapped);
 	ck_assert_uint_eq(fixture.start.high_water.number, 9);
-	/* A damaged mark keeps nobody from serving. */
+	/* A mark that was torn leaves the one before; damage keeps nobody from serving. */
+	overwrite(&fixture, "high-water", "8", 1, 4096 + 22 + 21 + 20);
+	ck_assert_int_eq(highwater_read(path, &mark, &err), 0);
+	ck_assert_uint_eq(mark.number, 3);
 	overwrite(&fixture, "high-water", "?", 1, 0);
+	ck_assert_int_eq(highwater_read(path, &mark, &err), E_CORRUPT);
 	restart(&fixture);
 	expect(&fixture, 3, "old");
 	ck_assert_uint_eq(fixture.start.high_water.number, 3);
