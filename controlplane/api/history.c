@@ -214,7 +214,7 @@ static void run_diff(struct call *call, struct store_reader *reader)
 {
 	struct changes changes = changes_of(call, reader);
 	char next[QUERY_CURSOR_MAX] = "", to[QUERY_REVISION_MAX], from[QUERY_REVISION_MAX];
-	struct store_revision row;
+	struct store_revision row = {0};
 	struct revision against = {0};
 	int r = changes.items != NULL ? find_subject(call, reader, &row) : error_nomem(&call->error);
 

@@ -6,6 +6,7 @@
 #include "api/call.h"
 #include "api/handlers.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { ALERT_UNRECOGNIZED_NAME = 112, ALERT_NO_APPLICATION_PROTOCOL = 120 };
@@ -123,6 +124,7 @@ static json_t *render_alpn(const struct resolve_handshake *handshake, bool *ret_
 			return NULL;
 		}
 	}
+	assert(index < 0 || options != NULL);
 	*ret_none = index == E_NOT_FOUND;
 	return json_pack("{s:o, s:s?}", "offered", offered, "answer", index >= 0 ? options->alpn_protocols[index] : NULL);
 }

@@ -84,7 +84,7 @@ bool words_of_finding(const struct finding *finding, size_t skip, char text[WORD
 	bool unknown = strcmp(finding->code, "unknown-field") == 0 && last != NULL && strncmp(finding->detail, "unknown field", 13) == 0;
 	size_t used;
 
-	if (row != NULL && row->of_pair) {
+	if (row != NULL && row->of_pair && last != NULL) {
 		snprintf(text, WORDS_MAX, "failed to handle cert-key pair[%ld]: %s", strtol(last + 1, NULL, 10) + 1, row->text);
 		return true;
 	}

@@ -130,8 +130,10 @@ void engine_submit(struct change_engine *engine, struct job *job)
 static void finish_batch(struct batch *batch)
 {
 	struct job *job = batch->jobs, *next;
-	struct change_engine *engine = job->engine;
+	struct change_engine *engine;
 
+	assert(job != NULL); /* a batch is made with its first */
+	engine = job->engine;
 	free(batch->touched);
 	for (; job != NULL; job = next) { /* the batch rests in its first job: gone after the first turn */
 		next = job->next;

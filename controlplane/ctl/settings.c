@@ -108,10 +108,10 @@ static int make_header(struct settings *settings, const char *token, size_t len,
 /* The file named by an option goes before the environment's token, that before the environment's file. */
 static int take_token(struct settings *settings, const struct args *args, struct error *err)
 {
-	const char *token = getenv("TLSPLANE_TOKEN"), *file = args_get(args, OPTION_TOKEN_FILE);
-	const char *named = getenv(option_table[OPTION_TOKEN_FILE].environment);
-	CLEANUP(buf_deinit) struct buf content = {.sensitive = true};
+	const char *file = args_get(args, OPTION_TOKEN_FILE), *named = getenv(option_table[OPTION_TOKEN_FILE].environment);
 	bool is_option = file != NULL && (named == NULL || strcmp(named, file) != 0);
+	const char *token = getenv("TLSPLANE_TOKEN"); /* good until the next getenv */
+	CLEANUP(buf_deinit) struct buf content = {.sensitive = true};
 	int r;
 
 	if (token != NULL && token[0] != 0 && !is_option)
