@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Everything that must hold before a change goes in, from a bare Debian 12: packages, both builds, lint, unit, end-to-end, fuzz,
-# the quickstart, and the benchmarks in small.
+# the quickstart, bounds of memory with the release build, and the benchmarks in small.
 #
 #   tests/run.sh               all of it; non-zero if anything failed
-#   tests/run.sh lint e2e      only these parts (lint, unit, e2e, fuzz, quickstart, bench)
+#   tests/run.sh lint e2e      only these parts (lint, unit, e2e, fuzz, quickstart, bounds, bench)
 #   tests/run.sh static tsan valgrind   on request: static analysis; unit and end-to-end tests under ThreadSanitizer; a short path under memcheck
 #
 # Builds go to ./build-asan (ASan + UBSan), ./build (release) and ./build-fuzz (clang, libFuzzer); the linters of OpenAPI to tests/.cache. FUZZ_SECONDS sets
@@ -19,7 +19,7 @@ packages=(gcc libc6-dev meson pkg-config curl openssl sqlite3 libssl-dev libuv1-
 	certbot lego pebble busybox shellcheck mandoc zsh fish)
 linters_dir=tests/.cache/contract
 python=/usr/bin/python3 # Debian's, with Debian's modules, whatever stands first in PATH
-all_parts=(lint unit e2e fuzz quickstart bench)
+all_parts=(lint unit e2e fuzz quickstart bounds bench)
 more_parts=(static tsan valgrind)
 slower=5 # times, under ThreadSanitizer and memcheck
 failed=()
@@ -173,6 +173,12 @@ run_quickstart() {
 	"$python" -B tests/lint/hardening.py build || status=1 # the release build that quickstart made
 	rm -rf "$dir"
 	return "$status"
+}
+
+# What a sanitizer would hide.
+run_bounds() {
+	configure build --buildtype=release && compile build controlplane/tlsplane-controlplane agent/tlsplane-agent || return 1
+	TLSPLANE_BUILD=$PWD/build "$python" -B -m pytest -q -p no:cacheprovider -n "${E2E_JOBS:-2}" --dist loadfile -m bounds tests/e2e
 }
 
 # That they run; what they measure here says nothing.

@@ -163,16 +163,20 @@ static bool is_answered_by_head(struct call *call)
 
 static size_t on_head(struct http_request *request, void *owner)
 {
+	const struct api_dialect *dialect = ((struct api *)owner)->config.dialect;
 	struct call *call = call_new(owner, request);
 
+	if (!dialect_has(dialect, http_path(request)))
+		dialect = NULL;
 	if (call == NULL) {
-		http_reply(request, &(struct http_reply){.status = 503});
+		struct http_reply reply = call_no_memory_reply(dialect);
+
+		http_reply(request, &reply);
 		return 0;
 	}
 	http_request_set_data(request, call);
 	call->method = method_of(http_method(request));
-	if (dialect_has(call->api->config.dialect, http_path(request)))
-		call->dialect = call->api->config.dialect;
+	call->dialect = dialect;
 	return is_answered_by_head(call) ? 0 : body_max(call);
 }
 

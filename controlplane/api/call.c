@@ -206,14 +206,23 @@ static void forget_headers(struct call *call)
 	call->etag[0] = call->location[0] = call->next_page[0] = 0;
 }
 
+struct http_reply call_no_memory_reply(const struct api_dialect *dialect)
+{
+	const char *text = dialect != NULL ? dialect->no_memory : no_memory;
+
+	return (struct http_reply){.status = 503,
+	                           .content_type = dialect != NULL ? "application/json" : PROBLEM_CONTENT_TYPE,
+	                           .body = text,
+	                           .body_len = strlen(text)};
+}
+
 /* What is done stands; only its answer can't be made. */
 static void reply_no_memory(struct call *call)
 {
-	const struct api_dialect *dialect = call->dialect;
-	const char *text = dialect != NULL ? dialect->no_memory : no_memory;
+	struct http_reply reply = call_no_memory_reply(call->dialect);
 
 	forget_headers(call);
-	call_reply_text(call, 503, dialect != NULL ? "application/json" : PROBLEM_CONTENT_TYPE, BYTES(text, strlen(text)));
+	send_answer(call, &reply);
 }
 
 static void reply_document(struct call *call, int status, json_t *document, const char *content_type)

@@ -106,6 +106,8 @@ void call_run(struct call *call, void (*run)(struct call *call, struct store_rea
 /* Headers come from the call: ETag, Tlsplane-Revision, Location, Allow. Steals document (NULL: out of memory). */
 void call_reply_json(struct call *call, int status, json_t *document);
 void call_reply_empty(struct call *call, int status);
+/* Made of nothing but text of the program's. dialect: NULL, or whose path was asked for. */
+struct http_reply call_no_memory_reply(const struct api_dialect *dialect);
 void call_reply_text(struct call *call, int status, const char *content_type, struct bytes text);
 void call_reply_problem(struct call *call, const struct problem *problem);
 /* From call->error and call->findings. */

@@ -15,6 +15,10 @@ from harness.pki import Ca  # noqa: E402
 from harness.world import AGENT, CONTROLPLANE, World  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "bounds: limits of memory or CPU that a sanitizer hides; tests/run.sh runs them with the release build, too")
+
+
 def pytest_sessionstart(session):
     missing = [str(path) for path in (CONTROLPLANE, AGENT) if not path.exists()]
     if missing:

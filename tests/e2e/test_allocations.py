@@ -116,6 +116,16 @@ def count_of(s, send):
     return s.memory.seen, answer
 
 
+def test_the_first_of_a_request(starved):
+    """Each of those before anything is known of the request: the server hangs up, or says why."""
+    s = starved
+    for at in range(1, 60):
+        s.memory.arm(at)
+        attempt(s, lambda: WRITES["patch"][1](s, f"t{next(s.tags)}"))
+        s.points += s.memory.struck > 0
+        s.memory.disarm()
+
+
 @pytest.mark.parametrize("stays", [ONCE, STAYS])
 @pytest.mark.parametrize("what", WRITES)
 def test_writes(starved, what, stays):

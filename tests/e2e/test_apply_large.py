@@ -245,6 +245,7 @@ class TestLarge:
         assert answer.status == 400 and [(e["index"], e["code"]) for e in answer.json["errors"]][0] == (1, "too-large"), answer
         assert {e["index"] for e in answer.json["errors"]} == {1, 2}
 
+    @pytest.mark.bounds
     def test_many_items(self, controlplane):
         """Too many is told; very many are one revision, and their memory is gone after it."""
         api = controlplane.api

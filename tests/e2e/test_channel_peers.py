@@ -107,6 +107,7 @@ def test_is_hung_up_on_with_a_reason(shared, what):
     assert shared.agent.state()["connected"]
 
 
+@pytest.mark.bounds
 def test_nothing_of_them_stays(shared):
     """Flat memory after a thousand of them (the sanitizers look for leaks at the end), and a log that they don't fill."""
     daemon, port = shared.controlplane.daemon, shared.controlplane.channel_port

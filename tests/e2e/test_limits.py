@@ -434,6 +434,7 @@ def test_no_compression(place):
 
 
 @pytest.mark.parametrize("asks", [0, 1])
+@pytest.mark.bounds
 def test_key_updates(place, tmp_path, asks):
     """RFC 8446 4.6.3: each KeyUpdate of a flood costs a derivation and no memory, whether or not it asks for one in return; the data behind it arrives."""
     place.put(("tls_options", "aes", {"min_version": "TLSv1.3", "cipher_suites": ["TLS_AES_128_GCM_SHA256"]}))
@@ -479,6 +480,7 @@ def is_over(connection):
         connection.settimeout(30)
 
 
+@pytest.mark.bounds
 def test_stalled_clients(place, kinds):
     """At each byte where a client can stop it costs at most 64 KiB, and the handshakes of others go on. All of them are held until the end, so that
     no stage lives on what another has given back."""
@@ -520,6 +522,7 @@ def cpu_seconds(pid):
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.bounds
 def test_without_descriptors(world, controlplane, ca):
     """An agent that may open 64 files: when they are used up it waits instead of spinning, says so, keeps what it has, and serves again as soon as
     there is one."""

@@ -104,9 +104,11 @@ class TestSites:
 
     def test_host_header_does_not_cross_sites(self, place, version):
         """The site is decided by the handshake alone: what was refused gets nothing, whatever it says inside."""
-        port, _ = place
-        seen = tls.s_client(port, f"-tls1_{version[-1]}", sni="closed.test", data=b"GET / HTTP/1.1\r\nHost: open.test\r\n\r\n")
-        is_refused(seen)
+        port, files = place
+        options, (cert, key) = [f"-tls1_{version[-1]}"], files["good"]
+        request = b"GET / HTTP/1.1\r\nHost: open.test\r\nConnection: close\r\n\r\n"
+        is_refused(tls.s_client(port, *options, sni="closed.test", data=request))
+        passes(tls.s_client(port, *options, "-cert", str(cert), "-key", str(key), sni="closed.test", data=request))
 
 
 def test_curl_with_and_without(place, ca, tmp_path):

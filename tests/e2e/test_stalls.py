@@ -105,6 +105,7 @@ def ports(shared, ca):
     return made
 
 
+@pytest.mark.bounds
 def test_stopped_at_each_byte(shared, ports):
     clients = {}
     for part, least in (("hello", 200), ("second flight of 1.2", 80), ("second flight of 1.3", 60), ("header v1", 40), ("header v2", 28)):
@@ -112,7 +113,7 @@ def test_stopped_at_each_byte(shared, ports):
         before = shared.agent.daemon.rss_kib()
         clients[part] = stop_everywhere(part, ports[part.startswith("header")])
         assert len(clients[part]) >= least, part
-        assert is_sanitized() or (shared.agent.daemon.rss_kib() - before) / len(clients[part]) <= 96, part
+        assert is_sanitized() or (shared.agent.daemon.rss_kib() - before) / len(clients[part]) <= 64, part
     started = time.monotonic()
     assert tls.fetch(ports[0], SITE)[0] == "backend" and time.monotonic() - started < 1
     everyone = [client for some in clients.values() for client in some]
