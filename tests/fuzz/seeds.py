@@ -71,6 +71,16 @@ def documents():
               "deny_serials": ["0a:bc"], "stale_crls": "accept", "send_ca_names": False, "on_tighten": "keep"}}
     yield 0, {"type": "client", "cert": pair.cert_pem, "key": pair.key_pem}
     yield 4, {"certs": ca.cert_pem}
+    yield 5, {"snis": ["a.test", "*.b.test", "**.c.test", "*", ""], "listeners": ["l"], "mode": "terminate", "tls_options": "modern", "upstream": "web",
+              "upstream_tls": "origin", "allow_clients": ["10.0.0.0/8", "::1"], "priority": -3, "selector": {"site": "a"}}
+    yield 5, {"snis": ["raw.test"], "mode": "passthrough", "upstream": "web"}
+    yield 6, {"client_ssl": "c", "ca": ca.cert_pem, "verify": "ENFORCED", "properties": "ALL", "sni_policy": "name", "server_name": "a.test",
+              "verify_name_policy": "name", "verify_name": "10.0.0.1", "pins": ["00" * 32], "min_version": "TLSv1.2", "max_version": "TLSv1.3",
+              "cipher_suites": ["TLS_AES_128_GCM_SHA256"], "curve_preferences": ["X25519"], "alpn_protocols": ["h2"], "handshake_timeout": 5,
+              "session_reuse": False, "stale_crls": "accept", "depth": 2}
+    yield 6, {"ca_bundle": "b", "system_ca": True, "allow": [{"dns": "*.a.test", "uri": ["spiffe://x/*"]}]}
+    yield 7, {"labels": {"site": "a"}, "desc": "x"}
+    yield 8, {"ttl": 60, "labels": {"site": "a"}, "agent_id": "edge-1"}
     yield 4, {"certs": ca.cert_pem, "crls": crl(ca).public_bytes(Encoding.PEM).decode()}
 
 
@@ -80,7 +90,8 @@ def patches():
     for kind, document in documents():
         documents_of.setdefault(kind, document)
     for kind, patch in ((0, {"labels": {"a": None, "b": "c"}, "desc": None}), (1, {"alpn_protocols": ["h2"], "client_auth": None}), (2, {"upstream": 7}),
-                        (3, {"nodes": {"127.0.0.1:80": None, "x.test:443": 3}}), (4, {"crls": ""})):
+                        (3, {"nodes": {"127.0.0.1:80": None, "x.test:443": 3}}), (4, {"crls": ""}), (5, {"snis": ["x.test"], "listeners": None}),
+                        (6, {"pins": None, "verify": "DISABLED"}), (7, {"labels": {"site": None}}), (8, {"ttl": 5})):
         yield bytes([kind]) + json.dumps(documents_of[kind]).encode() + b"\0" + json.dumps(patch).encode()
 
 
@@ -91,8 +102,10 @@ def bodies():
             b"\x01" + message((1, 0x0303), (2, 0x0304), (3, varint(0x1301)), (4, varint(29)), (5, "h2"), (9, message((1, 4), (2, leaf.der)))),
             b"\x02" + message((1, "127.0.0.1"), (2, 443), (3, "tcp"), (4, "web")),
             b"\x03" + message((1, message((1, "a.test"), (2, 80), (3, 1)))), b"\x04" + message((1, leaf.der)),
-            b"\x05" + message((1, message((1, bytes(32)), (2, bytes(32)), (3, 5))), (2, "t"), (3, 7)),
-            b"\x06" + message((1, bytes(32)), (2, 9))]
+            b"\x05" + message((1, "a.test"), (1, "*.b.test"), (2, "l"), (3, 1), (4, "modern"), (5, "web"), (6, "origin"), (8, 5)),
+            b"\x06" + message((1, "c"), (2, leaf.der), (5, 1), (7, 1), (8, "a.test"), (12, bytes(32)), (13, 0x0303), (15, varint(0x1301)), (17, "h2")),
+            b"\x07" + message((1, message((1, bytes(32)), (2, bytes(32)), (3, 5))), (2, "t"), (3, 7)),
+            b"\x08" + message((1, bytes(32)), (2, 9), (3, "edge-1"))]
 
 
 def messages():
