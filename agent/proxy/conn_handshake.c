@@ -342,7 +342,8 @@ static int read_hello(struct conn *conn)
 		ssize_t n = left > 0 ? end_read(&conn->client.end, room->data + room->len, left) : 0;
 
 		if (n < 0 && errno == EAGAIN) {
-			if (hello_walk_left(&conn->walk) > 1)
+			/* Of the first byte the kernel tells unasked; a mark that was set for an earlier piece is to be lowered. */
+			if (hello_walk_left(&conn->walk) > 1 || conn->capture.data != NULL)
 				wake_at(conn, hello_walk_left(&conn->walk));
 			return 0;
 		}

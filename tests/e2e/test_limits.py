@@ -412,6 +412,20 @@ def test_fragments(place, kinds, version, record, segment):
     assert verdicts["rejected.test", False] == "TLSV1_ALERT_ACCESS_DENIED"
 
 
+@pytest.mark.parametrize("last", [1, 2, 3, 6])
+def test_the_end_of_a_hello_alone(place, last):
+    """A hello of small records, whose last bytes come by themselves: how many the message still lacks is less than what comes."""
+    data = tls.records(tls.client_hello(tls.sni_extension(b"x.test")), 2)
+    with socket.create_connection(("127.0.0.1", place.quiet), timeout=5) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (data[:-140], data[-140:-last]):
+            connection.sendall(piece)
+            for _ in range(4):
+                place.others_are_served()  # after what came before, on every worker
+        connection.sendall(data[-last:])
+        assert connection.recv(1) == b"\x16"
+
+
 # Within a connection --------------------------------------------------------------------------------------------------
 
 def test_no_renegotiation(place):
@@ -441,8 +455,8 @@ def test_key_updates(place, tmp_path, asks):
     port = place.listener(tls_options="aes", upstream="echo", name=f"updates{asks}")
     client, keys = open_13(port, "x.test", tmp_path)
     before = place.agent.daemon.rss_kib()
-    for _ in range(40):
-        client.raw.sendall(b"".join(keys.key_update(asks) for _ in range(100)))
+    for count in [100] * 40 + [8000]:  # the last are more than it reads in one turn
+        client.raw.sendall(b"".join(keys.key_update(asks) for _ in range(count)))
     place.others_are_served()
     client.raw.sendall(keys.seal(23, b"ping"))
     assert client.recv() == b"ping"
