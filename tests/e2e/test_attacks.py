@@ -9,6 +9,7 @@ import time
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from harness import tls
@@ -129,7 +130,11 @@ def test_a24_certificates_of_the_other_channel(place, ca, tmp_path, version):
     clients = Ca("Site Clients")
     good = clients.issue("client", usage="both", uris=[f"spiffe://tlsplane/agent/{place.agent.id}"]).write(tmp_path, "client")
     site = place.site(ca.issue("*.test"), {"ca": clients.cert_pem})
-    agent = [place.agent.dir / "agent.crt", place.agent.dir / "agent.key"]
+    agent = [place.agent.dir / "agent.crt", tmp_path / "agent.key"]
+    key = serialization.load_der_private_key((place.agent.dir / "agent.key").read_bytes(), None)
+    agent[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    own = place.site(ca.issue("*.test"), {"ca": (place.agent.dir / "ca.crt").read_text()})
+    assert tls.fetch(place.ports["lax"], own, version=version, client=agent)[0] == "backend"  # it can pass: where its CA is asked for
     assert tls.fetch(place.ports["lax"], site, version=version, client=good)[0] == "backend"
     with pytest.raises((ssl.SSLError, OSError)):
         tls.fetch(place.ports["lax"], site, version=version, client=agent)

@@ -63,7 +63,7 @@ class TestTokens:
     def test_reused_token(self, world, controlplane):
         token = controlplane.join_token()
         first = newcomer(world, controlplane, token, "first", wait=True).wait_connected()
-        refused(newcomer(world, controlplane, token, "second"), controlplane, "used")
+        refused(newcomer(world, controlplane, token, "second"), controlplane, "was used by")
         assert first.state()["connected"] and len(controlplane.api.agents()) == 1
 
     def test_raced_token_has_exactly_one_winner(self, world, controlplane):

@@ -66,8 +66,14 @@ def test_words_of_others(shared_api, kind, body, pointer, word):
 
 
 @pytest.mark.parametrize("field", ["certFile", "cert_file", "public_key"])
-def test_files(shared_api, field):
-    """Also: what is needed and missing is told beside it."""
+def test_files(shared_api, ca, tmp_path, field):
+    """Neither by such a field nor as text of ours is a file read that is there and good. Also: what is needed and missing is told beside it."""
+    pair = ca.issue("a.test")
+    cert, key = pair.write(tmp_path, "a")
+    for form in ("{}", "@{}", "file:{}", "file://{}"):
+        refused(shared_api, "ssls", {**pair.ssl("a.test"), "cert": form.format(cert)}, "/cert", "PEM")
+        refused(shared_api, "ssls", {**pair.ssl("a.test"), "key": form.format(key)}, "/key", "PEM")
+        refused(shared_api, "ssls", pair.ssl("a.test", client={"ca": form.format(cert)}), "/client/ca", "PEM")
     answer = shared_api.put("/v1/ssls/refused", {"sni": "a.test", field: "/etc/ssl/a.pem"})
     assert answer.status == 422 and set(answer.pointers) == {f"/{field}", "/cert"}
     assert any("PEM text" in error["detail"] for error in answer.json["errors"])

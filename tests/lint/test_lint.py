@@ -192,8 +192,8 @@ ATTACKS = "".join(f"| A{number} | bytes | `e2e/test_a.py::test_a` | control |\n"
 
 
 @pytest.mark.parametrize("text,faults", [
-    (ATTACKS, 0), (ATTACKS + "| - | another | `e2e/test_a.py` | mutant |\n", 0), (ATTACKS.replace("| A7 |", "| A8 |"), 1), (ATTACKS + "| A56 | no test | - | - |\n", 1),
-    (ATTACKS + "| - | open | `e2e/test_a.py` | open: only its counterpart |\n", 1), (ATTACKS + "| - | open proxy | `e2e/test_a.py` | control: an open one; mutant: opened |\n", 0), (ATTACKS + "| - | half | `e2e/test_a.py` | a word; open: the rest |\n", 1),
+    (ATTACKS, 0), (ATTACKS + "| - | another | `e2e/test_a.py` | mutant |\n", 0), (ATTACKS.replace("| A7 |", "| A8 |"), 1), (ATTACKS + "| A56 | no test | - | - |\n", 2),
+    (ATTACKS + "| - | open | `e2e/test_a.py` | open: only its counterpart |\n", 1), (ATTACKS + "| - | open proxy | `e2e/test_a.py` | control: an open one; mutant: opened |\n", 0), (ATTACKS + "| - | half | `e2e/test_a.py` | the good one passes |\n", 1),
     (ATTACKS + "| - | gone | `e2e/test_a.py::test_b` | control |\n", 1), (ATTACKS + "| A1 | too short | `e2e/test_a.py` |\n", 1)])
 def test_attacks_have_tests(tree, text, faults):
     write(tree, "tests/e2e/test_a.py", "def test_a():\n    pass\n", header="# SPDX-License-Identifier: Apache-2.0\n")
