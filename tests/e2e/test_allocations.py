@@ -100,6 +100,10 @@ def attempt(s, send, *more):
     except (OSError, http.client.HTTPException):
         s.api.close()
         return None
+    except AssertionError as error:  # of the document: a path that was lost is not known as one of APISIX's
+        if "/apisix/" not in str(error) or "answered 503 as application/problem+json" not in str(error):
+            raise
+        return None
     assert answer.status < 300 or answer.status >= 500 or answer.status in more, f"{s.memory.struck} allocations failed, the first at {s.memory.site:#x}: {answer}"
     return answer
 
