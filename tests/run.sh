@@ -200,7 +200,7 @@ run_part() {
 	summary+=("$(printf '%-10s %-6s %4ds  %s' "$part" "$( ((status == 0)) && echo ok || echo FAILED)" $((SECONDS - start)) \
 		"$(grep -E 'passed|failed|^Ok:|^Fail:' "$log" | tr -s ' ' | paste -sd' ' | tail -c 100)")")
 	# What failed stands at the very end as well: of a log that was cut, the end is what is left.
-	((status == 0)) || summary+=("$(grep -E '(^|[ =])(FAILED|FAIL|ERROR|SUMMARY)[: ]|: FAILED$' "$log" | cut -c 1-200 | tail -n 12 | sed 's/^/    /')")
+	((status == 0)) || summary+=("$(grep -E '(^|[ =])(FAILED|FAIL|ERROR|SUMMARY)[: ]|: FAILED$' "$log" | cut -c 1-200 | tail -n 12 | sed 's/^/    /' || true)")
 	rm -f "$log"
 }
 

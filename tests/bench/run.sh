@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 packages=(gcc libc6-dev meson pkg-config openssl libssl-dev libuv1-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev libprotobuf-c-dev
-	protobuf-c-compiler libidn2-dev libcurl4-openssl-dev libjemalloc-dev check python3-yaml python3-cryptography nginx-light libnginx-mod-stream haproxy hitch util-linux)
+	protobuf-c-compiler libidn2-dev libcurl4-openssl-dev libjemalloc-dev check python3-yaml python3-cryptography nginx-light libnginx-mod-stream haproxy hitch util-linux linux-perf)
 . tests/lib/packages.sh
 install_packages "${packages[@]}"
 # The build of deploy/quickstart.sh; made before Check was there, it knows no tests.
