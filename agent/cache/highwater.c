@@ -84,16 +84,16 @@ int highwater_read(const char *path, struct revision *ret, struct error *err)
 	return 0;
 }
 
+/* Whatever is wrong with the file, or with writing into it: a new one takes its place. */
 int highwater_write(const char *path, struct revision revision, struct error *err)
 {
+	struct places places = {0};
 	char record[RECORD_LEN + 1];
-	struct places places;
-	int r = places_load(path, &places, err);
+	bool is_sound = places_load(path, &places, NULL) == 0 && (places.holds[0] || places.holds[1]);
+	off_t at = (off_t)(lower_of(&places) * PLACE_SIZE);
 
-	if (r < 0)
-		return r;
 	record_encode(revision, record);
-	if (!places.holds[0] && !places.holds[1])
-		return file_replace(path, 0600, BYTES(record, RECORD_LEN), err);
-	return file_overwrite(path, (off_t)(lower_of(&places) * PLACE_SIZE), BYTES(record, RECORD_LEN), err);
+	if (is_sound && file_overwrite(path, at, BYTES(record, RECORD_LEN), NULL) == 0)
+		return 0;
+	return file_replace(path, 0600, BYTES(record, RECORD_LEN), err);
 }

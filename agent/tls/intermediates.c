@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A bounded map from the SHA-256 of the DER to the parsed certificate. Parsing happens outside the lock; when two
  * threads parse the same one at once, the first to finish is kept. What is pushed out lives on in the sites that hold
- * it. */
+ * it; certificates are no secret, and one that no site carries any more is pushed out in its time. */
 #include "tls/intermediates.h"
 
 #include "base/memory.h"

@@ -11,7 +11,7 @@
 /* Each takes the place of the older one; anything but two whole places is made anew. */
 START_TEST(marks_take_turns)
 {
-	char dir[] = "/tmp/tlsplane-high-water-XXXXXX", path[64];
+	char dir[] = "/tmp/tlsplane-high-water-XXXXXX", path[64], other[64];
 	struct error err = ERROR_NULL;
 	struct revision mark;
 	struct stat found;
@@ -38,6 +38,19 @@ START_TEST(marks_take_turns)
 	ck_assert_int_eq(highwater_write(path, (struct revision){3, 4}, &err), 0);
 	ck_assert_int_eq(highwater_read(path, &mark, &err), 0);
 	ck_assert_uint_eq(mark.number, 4);
+	ck_assert_int_eq(truncate(path, 100000), 0);
+	ck_assert_int_lt(highwater_read(path, &mark, &err), 0);
+	ck_assert_int_eq(highwater_write(path, (struct revision){3, 5}, &err), 0);
+	/* What can't be written into is replaced, as a name that leads elsewhere is. */
+	snprintf(other, sizeof(other), "%s/other", dir);
+	ck_assert_int_eq(rename(path, other), 0);
+	ck_assert_int_eq(symlink(other, path), 0);
+	ck_assert_int_eq(highwater_write(path, (struct revision){3, 6}, &err), 0);
+	ck_assert_int_eq(highwater_read(path, &mark, &err), 0);
+	ck_assert_uint_eq(mark.number, 6);
+	ck_assert_int_eq(highwater_read(other, &mark, &err), 0);
+	ck_assert_uint_eq(mark.number, 5);
+	ck_assert_int_eq(unlink(other), 0);
 	ck_assert_int_eq(unlink(path), 0);
 	ck_assert_int_eq(rmdir(dir), 0);
 }
