@@ -27,9 +27,10 @@ def wait_for_tickets(servers, port):
             raise RuntimeError("the agent gives no tickets")
 
 
-def measure_all(servers, case, connections, bare, figures, tickets):
-    """One round: adds a figure to each server's."""
-    for name, port, pids in servers.all:
+def measure_all(servers, case, connections, bare, figures, tickets, first):
+    """One round, begun with another server each time: adds a figure to each server's."""
+    first %= len(servers.all)
+    for name, port, pids in servers.all[first:] + servers.all[:first]:
         measured = servers.load("load", port, pids, "--connections", connections, *(["--resume"] if case.resume else []))
         if measured["failures"] > connections / 100:
             tickets[name] = None  # it does not resume
@@ -52,8 +53,8 @@ def bench_case(work, case, connections, rounds):
     with Servers(work, case.algorithm, case.tickets) as servers:
         bare = servers.bare_relay()
         wait_for_tickets(servers, servers.all[0][1])
-        for _ in range(rounds):
-            measure_all(servers, case, connections, bare, figures, tickets)
+        for i in range(rounds):
+            measure_all(servers, case, connections, bare, figures, tickets, i)
     rows = []
     for name, values in figures.items():
         ratios = [value / base for value, base in zip(values, figures["floor (both)"])]
