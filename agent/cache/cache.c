@@ -34,7 +34,7 @@ static int cache_new(const char *dir, struct cache **ret, struct error *err)
 static struct cache *cache_free(struct cache *cache)
 {
 	if (cache != NULL) {
-		sqlite3_close(cache->db);
+		database_close(cache->db);
 		free(cache);
 	}
 	return NULL;
@@ -62,7 +62,7 @@ static int set_aside(struct cache *cache, struct error *err)
 	char from[PATH_MAX + 16], to[PATH_MAX + 32];
 	int n = 1;
 
-	sqlite3_close(TAKE_PTR(cache->db));
+	database_close(TAKE_PTR(cache->db));
 	do
 		snprintf(to, sizeof(to), "%s.damaged-%d", cache->path, n);
 	while (access(to, F_OK) == 0 && ++n < DAMAGED_MAX);

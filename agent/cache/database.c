@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,19 +62,33 @@ int database_error(sqlite3 *db, const char *what, struct error *err)
 	return error_set(err, code_of(db), "cache: %s: %s", what, sqlite3_errmsg(db));
 }
 
-int database_run(sqlite3 *db, const char *sql, struct error *err)
+int database_run_script(sqlite3 *db, const char *sql, struct error *err)
 {
 	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : database_error(db, "write", err);
 }
 
 int database_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, struct error *err)
 {
-	return sqlite3_prepare_v2(db, sql, -1, ret, NULL) == SQLITE_OK ? 0 : database_error(db, "prepare", err);
+	for (sqlite3_stmt *kept = sqlite3_next_stmt(db, NULL); kept != NULL; kept = sqlite3_next_stmt(db, kept)) {
+		if (strcmp(sqlite3_sql(kept), sql) == 0) {
+			assert(!sqlite3_stmt_busy(kept));
+			*ret = kept;
+			return 0;
+		}
+	}
+	if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) != SQLITE_OK)
+		return database_error(db, "prepare", err);
+	return 0;
+}
+
+int database_run(sqlite3 *db, const char *sql, struct error *err)
+{
+	return database_run_with(db, sql, NULL, 0, err);
 }
 
 int database_run_with(sqlite3 *db, const char *sql, const sqlite3_int64 *values, int count, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *statement = NULL;
 	int r = database_prepare(db, sql, &statement, err);
 
 	if (r < 0)
@@ -98,7 +113,7 @@ int database_truncate_log(sqlite3 *db, struct error *err)
 
 static int read_version(sqlite3 *db, sqlite3_int64 *ret, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *statement = NULL;
 	int r = database_prepare(db, "PRAGMA user_version", &statement, err);
 
 	if (r < 0)
@@ -114,9 +129,9 @@ static int make_schema(sqlite3 *db, struct error *err)
 	int r = database_run(db, "BEGIN IMMEDIATE", err);
 
 	if (r == 0)
-		r = database_run(db, schema, err);
+		r = database_run_script(db, schema, err);
 	if (r == 0)
-		r = database_run(db, "PRAGMA user_version = 1; COMMIT", err);
+		r = database_run_script(db, "PRAGMA user_version = 1; COMMIT", err);
 	if (r < 0)
 		database_rollback(db);
 	return r;
@@ -129,7 +144,7 @@ static int set_up(sqlite3 *db, struct error *err)
 
 	sqlite3_extended_result_codes(db, 1);
 	sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
-	r = database_run(db, pragmas, err);
+	r = database_run_script(db, pragmas, err);
 	if (r == 0)
 		r = read_version(db, &version, err);
 	if (r < 0)
@@ -196,11 +211,20 @@ int database_open(const char *path, sqlite3 **ret, struct error *err)
 	}
 	r = set_up(db, err);
 	if (r < 0) {
-		sqlite3_close(db);
+		database_close(db);
 		return r;
 	}
 	*ret = db;
 	return 0;
+}
+
+void database_close(sqlite3 *db)
+{
+	sqlite3_stmt *statement;
+
+	while (db != NULL && (statement = sqlite3_next_stmt(db, NULL)) != NULL)
+		sqlite3_finalize(statement);
+	sqlite3_close(db);
 }
 
 int database_make_writable(const char *path, sqlite3 **db, struct error *err)
@@ -213,7 +237,7 @@ int database_make_writable(const char *path, sqlite3 **db, struct error *err)
 	r = database_open(path, &opened, err);
 	if (r < 0)
 		return r;
-	sqlite3_close(*db);
+	database_close(*db);
 	*db = opened;
 	return 0;
 }

@@ -41,7 +41,7 @@ static int load_row(sqlite3_stmt *row, int (*fn)(const struct snapshot_put *put,
 int cache_load(struct cache *cache, int (*fn)(const struct snapshot_put *put, void *context, struct error *err),
                void *context, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *row = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *row = NULL;
 	int r;
 
 	if (cache->current.number == 0)
@@ -83,7 +83,7 @@ static int step_and_reset(struct cache *cache, sqlite3_stmt *statement, struct e
 static int end_rows(struct cache *cache, const struct snapshot_builder *builder, sqlite3_int64 number,
                     struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *statement = NULL;
 	int r = database_prepare(cache->db, "UPDATE objects SET until = ?1 WHERE kind = ?2 AND id = ?3 AND until IS NULL",
 	                         &statement, err);
 
@@ -103,7 +103,7 @@ static int end_rows(struct cache *cache, const struct snapshot_builder *builder,
 static int begin_rows(struct cache *cache, const struct snapshot_builder *builder, sqlite3_int64 number,
                       struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *statement = NULL;
 	int r = database_prepare(cache->db,
 	                         "INSERT INTO objects (kind, id, since, version, uid, selector, digest, body, sealed)"
 	                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -128,7 +128,7 @@ static int begin_rows(struct cache *cache, const struct snapshot_builder *builde
 
 static int write_candidate_state(struct cache *cache, const struct generation *candidate, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *statement = NULL;
 	int r = database_prepare(
 	    cache->db,
 	    "UPDATE state SET candidate = ?1, candidate_epoch = ?2, candidate_revision = ?3, candidate_chain = ?4,"
@@ -261,7 +261,9 @@ int cache_expire_before(struct cache *cache, struct error *err)
 		if (r == 0)
 			r = database_run_with(cache->db, "DELETE FROM objects WHERE until <= ?1", &current, 1, err);
 		if (r == 0)
-			r = database_run(cache->db, "UPDATE state SET before = 0, before_chain = NULL; COMMIT", err);
+			r = database_run(cache->db, "UPDATE state SET before = 0, before_chain = NULL", err);
+		if (r == 0)
+			r = database_run(cache->db, "COMMIT", err);
 		if (r < 0) {
 			database_rollback(cache->db);
 			return r;

@@ -14,7 +14,7 @@ static void read_generation(sqlite3_stmt *row, int column, struct generation *ge
 
 int state_read(struct cache *cache, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *row = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *row = NULL;
 	int r = database_prepare(cache->db,
 	                         "SELECT current, current_epoch, current_revision, current_chain,"
 	                         " before, before_epoch, before_revision, before_chain,"
@@ -37,7 +37,7 @@ int state_read(struct cache *cache, struct error *err)
 
 static int write_fingerprint(struct cache *cache, const uint8_t fingerprint[8], struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *statement = NULL;
 	int r = database_prepare(cache->db, "UPDATE state SET fingerprint = ?1", &statement, err);
 
 	if (r < 0)
@@ -49,7 +49,7 @@ static int write_fingerprint(struct cache *cache, const uint8_t fingerprint[8], 
 /* Secrets under another keyring can't be opened; digests would still claim that the agent holds them. */
 int state_check_fingerprint(struct cache *cache, const uint8_t fingerprint[8], struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *row = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *row = NULL;
 	int r = database_prepare(cache->db, "SELECT fingerprint FROM state", &row, err);
 	bool known;
 
@@ -68,7 +68,7 @@ int state_check_fingerprint(struct cache *cache, const uint8_t fingerprint[8], s
 
 int state_read_attempts(const struct cache *cache, struct revision revision, sqlite3_int64 *ret, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *row = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *row = NULL;
 	int r = database_prepare(cache->db, "SELECT count FROM attempts WHERE epoch = ?1 AND revision = ?2", &row, err);
 
 	if (r < 0)
@@ -84,7 +84,7 @@ int state_read_attempts(const struct cache *cache, struct revision revision, sql
 
 int state_read_crashed(const struct cache *cache, struct revision *ret, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *row = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *row = NULL;
 	int r = database_prepare(
 	    cache->db, "SELECT epoch, revision FROM attempts WHERE count >= ?1 ORDER BY epoch DESC, revision DESC LIMIT 1",
 	    &row, err);

@@ -7,7 +7,7 @@
 
 static int has_table(struct cache *cache, bool *ret, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *row = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *row = NULL;
 	int r = database_prepare(cache->db, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'tickets'", &row, err);
 
 	if (r < 0)
@@ -21,7 +21,7 @@ static int has_table(struct cache *cache, bool *ret, struct error *err)
 
 int cache_load_tickets(struct cache *cache, struct buf *out, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *row = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *row = NULL;
 	bool exists = false;
 	int r = has_table(cache, &exists, err);
 
@@ -43,7 +43,7 @@ int cache_load_tickets(struct cache *cache, struct buf *out, struct error *err)
 
 static int put_row(struct cache *cache, struct bytes sealed, struct error *err)
 {
-	CLEANUP(statement_finalize) sqlite3_stmt *statement = NULL;
+	CLEANUP(statement_release) sqlite3_stmt *statement = NULL;
 	int r = database_prepare(cache->db, "INSERT INTO tickets (one, sealed) VALUES (1, ?1)", &statement, err);
 
 	if (r < 0)
@@ -57,11 +57,11 @@ static int store_steps(struct cache *cache, struct bytes sealed, struct error *e
 	int r = database_make_writable(cache->path, &cache->db, err);
 
 	if (r == 0)
-		r = database_run(cache->db,
-		                 "BEGIN IMMEDIATE;"
-		                 "CREATE TABLE IF NOT EXISTS tickets (one INTEGER PRIMARY KEY CHECK (one = 1), sealed BLOB NOT NULL);"
-		                 "DELETE FROM tickets",
-		                 err);
+		r = database_run_script(cache->db,
+		                        "BEGIN IMMEDIATE;"
+		                        "CREATE TABLE IF NOT EXISTS tickets (one INTEGER PRIMARY KEY CHECK (one = 1), sealed BLOB NOT NULL);"
+		                        "DELETE FROM tickets",
+		                        err);
 	if (r == 0 && sealed.len > 0)
 		r = put_row(cache, sealed, err);
 	return r == 0 ? database_run(cache->db, "COMMIT", err) : r;
