@@ -39,6 +39,7 @@ struct field_output {
 	const struct resource_limits *limits; /* NULL: the user's fields alone */
 	const ProtobufCMessage *body;
 	struct cert_list *lists; /* CERT_LISTS, loaded from body; empty without limits */
+	bool is_loaded;          /* they are already */
 	bool failed;             /* out of memory, or bytes that JSON can't hold */
 };
 

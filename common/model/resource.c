@@ -60,7 +60,22 @@ static struct resource *resource_new(enum kind kind, const char *id)
 	resource->enabled = true;
 	memcpy(resource->id, id, strlen(id) + 1);
 	resource->selector = strdup("");
-	return resource->selector == NULL ? NULL : TAKE_PTR(resource);
+	resource->certs = calloc(CERT_LISTS, sizeof(*resource->certs));
+	return resource->selector == NULL || resource->certs == NULL ? NULL : TAKE_PTR(resource);
+}
+
+static void lists_deinit(struct cert_list *lists)
+{
+	for (size_t i = 0; i < CERT_LISTS; i++)
+		cert_list_deinit(&lists[i]);
+}
+
+void resource_drop_certs(struct resource *resource)
+{
+	if (resource == NULL || resource->certs == NULL)
+		return;
+	lists_deinit(resource->certs);
+	free(TAKE_PTR(resource->certs));
 }
 
 struct resource *resource_free(struct resource *resource)
@@ -73,6 +88,7 @@ struct resource *resource_free(struct resource *resource)
 	free(resource->pairs);
 	free(resource->refs);
 	secret_free(resource->secret);
+	resource_drop_certs(resource);
 	free(resource->facets);
 	free(resource->host);
 	free(resource->agent_id);
@@ -84,15 +100,8 @@ struct resource *resource_free(struct resource *resource)
 	return NULL;
 }
 
-static void lists_deinit(struct cert_list *lists)
-{
-	for (size_t i = 0; i < CERT_LISTS; i++)
-		cert_list_deinit(&lists[i]);
-}
-
 static void input_deinit(struct field_input *in)
 {
-	lists_deinit(in->lists);
 	for (size_t i = 0; i < CERT_LISTS_PAIRS; i++)
 		secret_free(in->keys[i]);
 }
@@ -179,12 +188,10 @@ static int resource_parse_as(enum kind number, const char *id, json_t *document,
                              bool builtin, struct findings *findings, struct resource **ret, struct error *err)
 {
 	const struct resource_kind *kind = resource_kind_find(number);
-	struct cert_list lists[CERT_LISTS] = {CERT_LIST_NULL};
 	CLEANUP(body_free) ProtobufCMessage *body = NULL;
 	CLEANUP(resource_free) struct resource *resource = NULL;
 	struct findings found = FINDINGS_NULL;
-	struct field_input in = {
-		.id = id, .builtin = builtin, .limits = limits, .findings = &found, .lists = lists, .err = err};
+	struct field_input in = {.id = id, .builtin = builtin, .limits = limits, .findings = &found, .err = err};
 	int r;
 
 	if (kind == NULL || strlen(id) > ID_MAX)
@@ -194,6 +201,7 @@ static int resource_parse_as(enum kind number, const char *id, json_t *document,
 	if (resource == NULL || body == NULL)
 		return error_nomem(err);
 	in.resource = resource;
+	in.lists = resource->certs;
 	if (json_is_object(document)) {
 		r = read_document(&in, kind, document, body);
 	} else {
@@ -258,7 +266,7 @@ static int write_document(struct field_output *out, const struct resource_kind *
 	const struct field_table *tables[TABLES_MAX + 1];
 	int r;
 
-	if (out->limits != NULL && kind->load != NULL) {
+	if (out->limits != NULL && !out->is_loaded && kind->load != NULL) {
 		r = kind->load(out, err);
 		if (r < 0)
 			return r;
@@ -271,13 +279,21 @@ static int write_document(struct field_output *out, const struct resource_kind *
 	return out->failed ? error_nomem(err) : 0;
 }
 
-static json_t *resource_write(const struct resource_state *state, const struct resource_limits *limits,
+static bool has_certs_of(const struct resource *parsed, const struct resource_state *state)
+{
+	const struct bytes body = state->object.body;
+
+	return parsed != NULL && parsed->certs != NULL && parsed->kind == state->object.kind && parsed->body_len == body.len && body.len > 0 &&
+	       memcmp(parsed->body, body.data, body.len) == 0;
+}
+
+static json_t *resource_write(const struct resource_state *state, const struct resource *parsed, const struct resource_limits *limits,
                               struct error *err)
 {
 	const struct resource_kind *kind = resource_kind_find(state->object.kind);
 	struct cert_list lists[CERT_LISTS] = {CERT_LIST_NULL};
 	CLEANUP(body_free) ProtobufCMessage *body = NULL;
-	struct field_output out = {.state = state, .limits = limits, .lists = lists};
+	struct field_output out = {.state = state, .limits = limits, .is_loaded = has_certs_of(parsed, state)};
 	json_t *document;
 	int r;
 
@@ -293,6 +309,7 @@ static json_t *resource_write(const struct resource_state *state, const struct r
 		return NULL;
 	}
 	out.body = body;
+	out.lists = out.is_loaded ? parsed->certs : lists;
 	document = json_object();
 	r = document == NULL ? error_nomem(err) : write_document(&out, kind, document, err);
 	lists_deinit(lists);
@@ -305,10 +322,16 @@ static json_t *resource_write(const struct resource_state *state, const struct r
 
 json_t *resource_render(const struct resource_state *state, const struct resource_limits *limits, struct error *err)
 {
-	return resource_write(state, limits, err);
+	return resource_write(state, NULL, limits, err);
+}
+
+json_t *resource_render_parsed(const struct resource_state *state, const struct resource *parsed, const struct resource_limits *limits,
+                               struct error *err)
+{
+	return resource_write(state, parsed, limits, err);
 }
 
 json_t *resource_render_input(const struct resource_state *state, struct error *err)
 {
-	return resource_write(state, NULL, err);
+	return resource_write(state, NULL, NULL, err);
 }

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct cert_list;
+
 /* A reference to another object; `pointer` is where it stands in the document. */
 struct resource_ref {
 	enum kind kind;
@@ -55,6 +57,7 @@ struct resource {
 	uint16_t port;
 	uint32_t ttl;                /* join tokens: seconds */
 	char *agent_id;              /* join tokens: the fixed id, or NULL */
+	struct cert_list *certs;     /* as read for the body, for resource_render_parsed; NULL: dropped */
 };
 
 struct resource_limits {
@@ -71,6 +74,9 @@ int resource_parse(enum kind kind, const char *id, json_t *document, const struc
                    struct findings *findings, struct resource **ret, struct error *err) MUST_USE;
 struct resource *resource_free(struct resource *resource); /* NULL allowed */
 DEFINE_CLEANUP(struct resource, resource_free);
+/* Of many objects none is rendered, and certificates take more memory than all the rest; a body that is not that of the document has
+ * others. NULL allowed. */
+void resource_drop_certs(struct resource *resource);
 
 /* What the store has of one object, borrowed. */
 struct resource_state {
@@ -85,6 +91,9 @@ struct resource_state {
  * update_time; SSL objects and bundles also x509 and the standing warnings (expired...) as of limits->now. Never a key.
  * New reference, or NULL with err. */
 json_t *resource_render(const struct resource_state *state, const struct resource_limits *limits, struct error *err);
+/* The same, with the certificates of `parsed` (NULL: of none) if the body is the same: to read one takes longer than all the rest. */
+json_t *resource_render_parsed(const struct resource_state *state, const struct resource *parsed, const struct resource_limits *limits,
+                               struct error *err);
 /* The user's fields alone: what a PATCH merges into. New reference. */
 json_t *resource_render_input(const struct resource_state *state, struct error *err);
 

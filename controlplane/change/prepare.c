@@ -38,6 +38,8 @@ int item_parse(struct request_job *job, size_t index, json_t *document, struct e
 	int code =
 		resource_parse(item->kind, item->id, document, &job->limits, &findings, &job->items[index].resource, &error);
 
+	if (index > 0) /* the first is in the answer */
+		resource_drop_certs(job->items[index].resource);
 	item_pointer(job, index, pointer);
 	findings_append(&job->result.findings, pointer, &findings);
 	if (findings.errors == 0 && code == E_INVALID) /* told in words only */

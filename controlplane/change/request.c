@@ -179,11 +179,11 @@ static void on_render(struct job *base)
 	struct error error = ERROR_NULL;
 	uint64_t failures = memory_failures();
 
+	if (job->result.code == 0 && job->row.memory != NULL) /* without memory for it the change stands, and the answer is empty */
+		job->result.answer = resource_render_parsed(&job->row.state, job->items[0].resource, &job->limits, &error);
 	request_drop_items(job);
 	if (job->result.code != 0 || job->row.memory == NULL)
 		return;
-	/* Without memory for it the change stands, and the answer is empty. */
-	job->result.answer = resource_render(&job->row.state, &job->limits, &error);
 	if (memory_judge(failures, 0, &error) < 0)
 		json_decref(TAKE_PTR(job->result.answer));
 	if (job->request.dry_run && job->result.answer == NULL)

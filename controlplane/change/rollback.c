@@ -226,6 +226,7 @@ static int take_contents(struct request_job *job, size_t index, const struct sto
 		return code;
 	}
 	memcpy(copy, body.len > 0 ? body.data : (const uint8_t *)"", body.len);
+	resource_drop_certs(resource);
 	free(resource->body);
 	secret_free(resource->secret);
 	resource->body = copy;

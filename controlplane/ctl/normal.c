@@ -32,7 +32,7 @@ int normal_make(enum kind kind, const char *id, json_t *document, struct finding
 	    .desc = resource->desc,
 	    .enabled = resource->enabled,
 	};
-	rendered = resource_render(&state, &limits, err);
+	rendered = resource_render_parsed(&state, resource, &limits, err);
 	if (rendered == NULL)
 		return err->code;
 	drop_volatile(rendered);
