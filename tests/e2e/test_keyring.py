@@ -97,7 +97,7 @@ def test_a_reader_that_stays_is_waited_for(filled):
     assert audited(filled) == [("admin", "begun"), ("admin", "conflict")]
     started = time.monotonic()
     filled.api.put("/v1/upstreams/u", {"nodes": {"127.0.0.1:1": 1}}).expect(201)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8
     assert Vault(filled.dir).keys == [1, 2]
     reader.close()
     assert wait_idle(filled) == 2

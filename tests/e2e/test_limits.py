@@ -72,7 +72,7 @@ class Place:
     def others_are_served(self):
         started = time.monotonic()
         assert self.served(self.quiet)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 8
 
     def samples(self):
         """{"name{labels}": value} without the prefix that all of them have."""
@@ -347,7 +347,7 @@ class TestHelloSize:
         head = b"\x01" + (claimed - 4).to_bytes(3, "big") if claimed < 1 << 24 else b"\x01\xff\xff\xff"
         before, started = place.samples(), time.monotonic()
         assert send_raw(place.quiet, records(head, record)) == "alert:47"
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 8
         key = 'handshake_failures_total{cause="size"}'
         eventually(lambda: place.samples()[key] == before[key] + 1, "counted")
 

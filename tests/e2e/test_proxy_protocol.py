@@ -260,7 +260,7 @@ class TestIn:
                     continue
                 except ConnectionError:
                     break
-        assert 0.4 < time.monotonic() - started < 4
+        assert 0.4 < time.monotonic() - started < 9
         assert hasty.sample('handshakes_total{result="timed_out"}') == before + 1
 
 
