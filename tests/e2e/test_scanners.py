@@ -10,7 +10,7 @@ import pytest
 from harness import tls
 from harness.net import free_port
 from harness.pki import Ca
-from harness.world import World
+from harness.world import ControlPlane, World
 
 PRESETS = {"modern": ("TLSv1.3",), "intermediate": ("TLSv1.2", "TLSv1.3"), "old": ("TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
            "krakend": ("TLSv1.3",)}
@@ -31,8 +31,10 @@ class Place:
     def __init__(self, world, folder):
         self.world, self.folder = world, folder
         controlplane = world.controlplane()
-        world.agent(controlplane)
+        agent = world.agent(controlplane, "--status-tls", "site")
         backend = world.backend()
+        admin = ControlPlane(world, "admin")
+        admin.start("--admin-tls")
         ca, self.clients = Ca("Scanned CA"), Ca("Scanned Clients")
         self.trust = folder / "ca.pem"
         self.trust.write_text(ca.cert_pem)
@@ -44,6 +46,7 @@ class Place:
             ("ssls", "closed", ca.issue("closed.test").ssl("closed.test", client={"ca": self.clients.cert_pem})),
             *(("listeners", preset, {"bind": f"127.0.0.1:{port}", "upstream": "web", "tls_options": preset})
               for preset, port in self.ports.items())]).expect(200)
+        self.own = {"admin": admin.admin_port, "status": agent.status_port}
 
 
 @pytest.fixture(scope="module")
@@ -136,23 +139,23 @@ ASKED = {"SSLv2", "SSLv3", "TLS1", "TLS1_1", "TLS1_2", "TLS1_3", "PFS", "heartbl
 
 @pytest.fixture(scope="module")
 def testssl(place):
-    """All four at once: it waits more than it works. The findings by preset."""
+    """All at once: it waits more than it works. The findings by preset, and by our own ports."""
     runs = {}
-    for preset, port in place.ports.items():
+    for name, port in (place.ports | place.own).items():
         argv = ["testssl", "--quiet", "--fast", "--color", "0", "--warnings", "off", "--nodns", "none", "--connect-timeout", "20",
-                "--openssl-timeout", "20", "--jsonfile", str(place.folder / f"{preset}.json"), "--ip", "127.0.0.1",
+                "--openssl-timeout", "20", "--jsonfile", str(place.folder / f"{name}.json"), "--ip", "127.0.0.1",
                 "--protocols", "--vulnerable", "--pfs", f"{SITE}:{port}"]
-        sink = open(place.folder / f"{preset}.out", "wb")
-        runs[preset] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, cwd=place.folder), sink
+        sink = open(place.folder / f"{name}.out", "wb")
+        runs[name] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, cwd=place.folder), sink
     try:
         for run, _ in runs.values():
-            run.wait(timeout=140)
+            run.wait(timeout=200)
     finally:
         for run, sink in runs.values():
             run.kill()
             run.wait()
             sink.close()
-    return {preset: json.loads((place.folder / f"{preset}.json").read_text()) for preset in runs}
+    return {name: json.loads((place.folder / f"{name}.json").read_text()) for name in runs}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -166,6 +169,17 @@ def test_testssl(testssl, preset):
         assert told[key].startswith("offered") == (name in PRESETS[preset]), (key, told[key])
     groups = ["prime256v1", "secp384r1", "secp521r1", "X25519"][:3 if preset == "krakend" else 4]
     assert told["PFS_ECDHE_curves"].split() == groups
+
+
+@pytest.mark.parametrize("name", ["admin", "status"])
+def test_testssl_own_ports(testssl, name):
+    """The admin API and an agent's status page. To the channel the tool gets no handshake at all: it does not say the protocol's ALPN."""
+    told = {row["id"]: row["finding"] for row in testssl[name]}
+    severe = {row["id"]: (row["severity"], row["finding"]) for row in testssl[name] if row["severity"] not in ("OK", "INFO")}
+    assert {key: value for key, value in severe.items() if UNABLE.get(key) != value[0]} == {}
+    assert {"TLS1", "TLS1_2", "TLS1_3", "heartbleed", "CCS", "secure_client_renego", "ROBOT"} <= set(told)
+    offered = {key for key in ("SSLv2", "SSLv3", "TLS1", "TLS1_1", "TLS1_2", "TLS1_3") if told[key].startswith("offered")}
+    assert offered == {"TLS1_2", "TLS1_3"}, told
 
 
 # sslscan. --------------------------------------------------------------------------------------------------------------
