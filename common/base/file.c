@@ -26,15 +26,12 @@ static int fail(const char *what, const char *path, struct error *err)
 	return error_set(err, error_from_errno(number), "%s %s: %s", what, path, strerror(number));
 }
 
-int file_load(const char *path, size_t max, struct buf *out, struct error *err)
+int file_load_fd(int fd, const char *path, size_t max, struct buf *out, struct error *err)
 {
-	CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	uint8_t part[4096];
 	size_t total = 0;
 	ssize_t n;
 
-	if (fd < 0)
-		return fail("open", path, err);
 	do {
 		n = read(fd, part, sizeof(part));
 		if (n > 0)
@@ -48,6 +45,13 @@ int file_load(const char *path, size_t max, struct buf *out, struct error *err)
 	if (total > max)
 		return error_set(err, E_TOO_LARGE, "%s is larger than %zu bytes", path, max);
 	return out->failed ? error_nomem(err) : 0;
+}
+
+int file_load(const char *path, size_t max, struct buf *out, struct error *err)
+{
+	CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? fail("open", path, err) : file_load_fd(fd, path, max, out, err);
 }
 
 static int write_all(int fd, struct bytes content)

@@ -13,6 +13,8 @@
 
 /* Appends the content to out. E_NOT_FOUND, E_TOO_LARGE beyond max bytes, E_IO, E_NOMEM. */
 int file_load(const char *path, size_t max, struct buf *out, struct error *err) MUST_USE;
+/* The same of what is open, from where it stands; path is for messages. */
+int file_load_fd(int fd, const char *path, size_t max, struct buf *out, struct error *err) MUST_USE;
 /* Durable on return, with exactly this mode. E_NOSPACE, E_IO: the old one stands. */
 int file_replace(const char *path, mode_t mode, struct bytes content, struct error *err) MUST_USE;
 /* The same for a file that is not there yet. E_EXISTS: it is, and stays as it is. */

@@ -122,26 +122,6 @@ static int keyring_parse(const char *text, size_t len, struct keyring **ret, str
 	return 0;
 }
 
-static int read_all(int fd, struct buf *out, struct error *err)
-{
-	uint8_t part[4096];
-	ssize_t n;
-
-	do {
-		n = read(fd, part, sizeof(part));
-		if (n > 0)
-			buf_put(out, part, (size_t)n);
-	} while ((n > 0 && out->len <= FILE_MAX) || (n < 0 && errno == EINTR));
-	secret_wipe(part, sizeof(part));
-	if (n < 0)
-		return error_set(err, E_IO, "read: %s", strerror(errno));
-	if (out->failed)
-		return error_nomem(err);
-	if (out->len > FILE_MAX)
-		return error_set(err, E_CORRUPT, "not a keyring: larger than %d bytes", FILE_MAX);
-	return 0;
-}
-
 static int keyring_read(int fd, struct keyring **ret, struct error *err)
 {
 	CLEANUP(buf_deinit) struct buf text = {.sensitive = true};
@@ -154,7 +134,9 @@ static int keyring_read(int fd, struct keyring **ret, struct error *err)
 		return error_set(err, E_CORRUPT, "not a regular file");
 	if ((st.st_mode & 077) != 0)
 		return error_set(err, E_CORRUPT, "open to others (mode %03o); make it 0600", (unsigned)st.st_mode & 0777);
-	r = read_all(fd, &text, err);
+	r = file_load_fd(fd, "it", FILE_MAX, &text, err);
+	if (r == E_TOO_LARGE)
+		return error_set(err, E_CORRUPT, "not a keyring: larger than %d bytes", FILE_MAX);
 	if (r < 0)
 		return r;
 	return keyring_parse((const char *)text.data, text.len, ret, err);

@@ -3,6 +3,7 @@
  * life of the store. */
 #include "store/start.h"
 
+#include "base/file.h"
 #include "crypto/authority.h"
 #include "crypto/cert.h"
 #include "crypto/crypto.h"
@@ -27,7 +28,7 @@ static int keep_der(struct bytes der, void *context, struct error *err)
 static int read_cert_file(const char *path, struct buf *der, struct error *err)
 {
 	CLEANUP(buf_deinit) struct buf pem = BUF_NULL;
-	int code = file_read(path, &pem, err);
+	int code = file_load(path, FILE_CONTENT_MAX, &pem, err);
 
 	if (code == 0)
 		code = cert_each_pem((const char *)pem.data, pem.len, 1, keep_der, der, err);
@@ -39,7 +40,7 @@ static int read_key_file(const char *path, X509 *cert, EVP_PKEY **ret, struct er
 	CLEANUP(buf_deinit) struct buf pem = {.sensitive = true};
 	CLEANUP(secret_free) struct secret *raw = NULL;
 	enum cert_key_type type;
-	int code = file_read(path, &pem, err);
+	int code = file_load(path, FILE_CONTENT_MAX, &pem, err);
 
 	if (code == 0)
 		code = key_parse_pem((const char *)pem.data, pem.len, &type, &raw, err);

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FILE_MAX_BYTES (1024 * 1024)
-
 static void path_free(char **path)
 {
 	free(*path);
@@ -26,11 +24,6 @@ int file_write(const char *dir, const char *name, mode_t mode, struct bytes data
 	CLEANUP(path_free) char *path = file_path(dir, name);
 
 	return path == NULL ? error_nomem(err) : file_replace(path, mode, data, err);
-}
-
-int file_read(const char *path, struct buf *out, struct error *err)
-{
-	return file_load(path, FILE_MAX_BYTES, out, err);
 }
 
 int file_touch(const char *dir, const char *name, mode_t mode, struct error *err)

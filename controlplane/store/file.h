@@ -8,11 +8,11 @@
 
 #include <sys/types.h>
 
+#define FILE_CONTENT_MAX (1024 * 1024) /* of what is read here */
+
 /* "DIR/NAME", malloc'd; NULL without memory. */
 char *file_path(const char *dir, const char *name);
 /* Replaces dir/name by these bytes, durably. */
 int file_write(const char *dir, const char *name, mode_t mode, struct bytes data, struct error *err) MUST_USE;
-/* Appends the contents to out; E_TOO_LARGE beyond 1 MiB. */
-int file_read(const char *path, struct buf *out, struct error *err) MUST_USE;
 /* Makes the file, empty, if it is absent. */
 int file_touch(const char *dir, const char *name, mode_t mode, struct error *err) MUST_USE;

@@ -4,6 +4,7 @@
  * writes them anew. */
 #include "store/start.h"
 
+#include "base/file.h"
 #include "crypto/crypto.h"
 #include "store/facets.h"
 #include "store/file.h"
@@ -119,7 +120,7 @@ static int find_standing_token(struct store_writer *writer, bool *ret, struct er
 	CLEANUP(store_token_deinit) struct store_token token = {0};
 	char *path = file_path(writer->reader.store->dir, ADMIN_TOKEN_FILE);
 	uint8_t sha256[SHA256_LEN];
-	int code = path == NULL ? error_nomem(err) : file_read(path, &text, err);
+	int code = path == NULL ? error_nomem(err) : file_load(path, FILE_CONTENT_MAX, &text, err);
 
 	free(path);
 	if (code == 0)
