@@ -10,7 +10,7 @@ from harness.net import free_port, is_listening
 from harness.pki import Ca, make_key
 from harness.soak import figure, scaled
 from harness.tls import client_hello, records, send_raw, sni_extension
-from harness.world import World, serve
+from harness.world import World, is_sanitized, serve
 
 UNRECOGNIZED_NAME = 112
 REFUSALS = {40, 42, 48, 116}
@@ -331,3 +331,30 @@ def test_last_certificate_can_go(world, controlplane, backend, ca):
     agent.restart()
     assert not is_listening(port)
     assert not any(pair.der in file.read_bytes() for file in agent.cache_files)
+
+
+@pytest.mark.bounds
+def test_decoded_max(world, ca):
+    """How many objects are kept ready is what memory depends on; who is served, and with what, is not."""
+    controlplane = world.controlplane()
+    few = world.agent(controlplane, "--decoded-max", "2")
+    port = serve(controlplane, world.backend())
+    key, count = make_key(), 60 if is_sanitized() else 1500
+    pairs = {f"d{i}.test": ca.issue(f"d{i}.test", private=key) for i in range(count)}
+    controlplane.api.apply(put=[("ssls", name, pair.ssl(name)) for name, pair in pairs.items()], wait="acked", timeout=60).expect(200)
+
+    def ask_all():
+        for name in random.Random(2).sample(sorted(pairs), count):
+            assert tls.leaf(port, name) == pairs[name].sha256, name
+        return few.daemon.rss_kib()
+
+    before = few.daemon.rss_kib()
+    grown = ask_all() - before
+    assert is_sanitized() or grown < count, grown  # KiB; each is about 6 when it is kept
+    for value in ("0", "10000001", "many"):
+        code, text = few.run_to_exit("--decoded-max", value)
+        assert code == 2 and "--decoded-max" in text, text
+    if not is_sanitized():
+        few.restart()
+        before = few.daemon.rss_kib()
+        assert ask_all() - before > 3 * count, "all are kept, and memory shows it"
