@@ -49,6 +49,15 @@ static int list_reserve(struct cert_list *list, size_t count, struct error *err)
 	return list->items == NULL ? error_nomem(err) : 0;
 }
 
+/* Room was made for as many as are allowed. */
+static void list_shrink(struct cert_list *list)
+{
+	struct cert_item *items = realloc(list->items, (list->len > 0 ? list->len : 1) * sizeof(*items));
+
+	if (items != NULL)
+		list->items = items;
+}
+
 static int on_pem(struct bytes der, void *context, struct error *err)
 {
 	return list_add(context, der, err);
@@ -62,6 +71,8 @@ int cert_list_load_pem(struct cert_list *list, const char *pem, size_t len, size
 		r = cert_each_pem(pem, len, max, on_pem, list, err);
 	if (r < 0)
 		cert_list_deinit(list);
+	else
+		list_shrink(list);
 	return r;
 }
 

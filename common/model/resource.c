@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define TABLES_MAX 5
+#define CERTS_KEPT_MAX 16 /* more are no part of what happens often, and would take megabytes while a change waits for its turn */
 
 static const struct resource_kind *const resource_kinds[] = {
 	&resource_ssl,       &resource_tls_options, &resource_listener,   &resource_upstream,
@@ -68,6 +69,15 @@ static void lists_deinit(struct cert_list *lists)
 {
 	for (size_t i = 0; i < CERT_LISTS; i++)
 		cert_list_deinit(&lists[i]);
+}
+
+static size_t count_certs(const struct cert_list *lists)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < CERT_LISTS; i++)
+		count += lists[i].len;
+	return count;
 }
 
 void resource_drop_certs(struct resource *resource)
@@ -209,6 +219,8 @@ static int resource_parse_as(enum kind number, const char *id, json_t *document,
 		r = error_set(err, E_INVALID, "%s: not an object", kind_find(number)->noun);
 	}
 	input_deinit(&in);
+	if (count_certs(resource->certs) > CERTS_KEPT_MAX)
+		resource_drop_certs(resource);
 	findings_append(findings, "", &found);
 	findings_deinit(&found);
 	if (r < 0)

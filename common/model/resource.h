@@ -57,7 +57,7 @@ struct resource {
 	uint16_t port;
 	uint32_t ttl;                /* join tokens: seconds */
 	char *agent_id;              /* join tokens: the fixed id, or NULL */
-	struct cert_list *certs;     /* as read for the body, for resource_render_parsed; NULL: dropped */
+	struct cert_list *certs;     /* as read for the body, for resource_render_parsed; NULL: dropped, or too many */
 };
 
 struct resource_limits {

@@ -140,7 +140,7 @@ class TestDeadlines:
         for thread in threads:
             thread.start()
         assert tls.fetch(port, "a.test")[0] == "backend"
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 2
         for thread in threads:
             thread.join()
         slow = sorted(closed)[-1]

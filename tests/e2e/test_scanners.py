@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness import tls
-from harness.net import free_port
+from harness.net import PATIENCE, free_port
 from harness.pki import Ca
 from harness.world import ControlPlane, World
 
@@ -149,7 +149,7 @@ def testssl(place):
         runs[name] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, cwd=place.folder), sink
     try:
         for run, _ in runs.values():
-            run.wait(timeout=200)
+            run.wait(timeout=200 * PATIENCE)
     finally:
         for run, sink in runs.values():
             run.kill()

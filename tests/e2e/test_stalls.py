@@ -115,10 +115,11 @@ def test_stopped_at_each_byte(shared, ports):
         assert len(clients[part]) >= least, part
         assert is_sanitized() or (shared.agent.daemon.rss_kib() - before) / len(clients[part]) <= 64, part
     started = time.monotonic()
-    assert tls.fetch(ports[0], SITE)[0] == "backend" and time.monotonic() - started < 2 * DEADLINE
+    assert tls.fetch(ports[0], SITE)[0] == "backend" and time.monotonic() - started < DEADLINE - 0.5
     everyone = [client for some in clients.values() for client in some]
+    # Were it not for this listener's, the deadline would be 10 s.
     took = lives(everyone, time.monotonic() + DEADLINE + 10)
-    assert all(one is not None and one > DEADLINE - 0.1 for one in took), took
+    assert all(one is not None and DEADLINE - 0.1 < one < 9.5 for one in took), took
     eventually(lambda: "tlsplane_agent_connections 0\n" in shared.agent.metrics(), "nothing of them stays")
 
 

@@ -126,8 +126,11 @@ static inline json_t *render(const struct resource *resource)
 	struct resource_limits limits = limits_now();
 	struct error err = ERROR_NULL;
 	json_t *document = resource_render(&state, &limits, &err);
+	json_t *same = resource_render_parsed(&state, resource, &limits, &err);
 
 	ck_assert_msg(document != NULL, "%s", err.text);
+	ck_assert_msg(json_equal(document, same), "with the certificates that were read for it, the answer is another");
+	json_decref(same);
 	return document;
 }
 

@@ -53,8 +53,13 @@ START_TEST(bundles_are_bounded)
 	ck_assert(has_finding(&outcome.findings, FINDING_ERROR, "too-many-certificates", "/certs"));
 	outcome_deinit(&outcome);
 	many[1000 * one] = '\0';
-	outcome = parse_bundle(many);
+	outcome = parse_bundle(strdup(many));
 	ck_assert_int_eq(outcome.code, 0);
+	ck_assert_ptr_null(outcome.resource->certs); /* decoded they are several times as much as the body */
+	outcome_deinit(&outcome);
+	many[16 * one] = '\0';
+	outcome = parse_bundle(many);
+	ck_assert_ptr_nonnull(outcome.resource->certs);
 	outcome_deinit(&outcome);
 }
 END_TEST

@@ -361,6 +361,33 @@ START_TEST(warnings_stand_in_later_answers)
 }
 END_TEST
 
+/* Those of another body, as those that were dropped, are not taken for it. */
+START_TEST(certificates_that_were_read_are_of_one_body)
+{
+	struct outcome outcome = parse_pair(leaf->pem, NULL), other = parse_pair(rsa->pem, NULL);
+	struct resource_state state = state_of(outcome.resource);
+	struct resource_limits limits = limits_now();
+	struct error err = ERROR_NULL;
+	json_t *document = resource_render(&state, &limits, &err), *same;
+
+	ck_assert_ptr_nonnull(other.resource->certs);
+	same = resource_render_parsed(&state, other.resource, &limits, &err);
+	ck_assert(json_equal(document, same));
+	json_decref(same);
+	same = resource_render_parsed(&state, NULL, &limits, &err);
+	ck_assert(json_equal(document, same));
+	json_decref(same);
+	resource_drop_certs(outcome.resource);
+	ck_assert_ptr_null(outcome.resource->certs);
+	same = resource_render_parsed(&state, outcome.resource, &limits, &err);
+	ck_assert(json_equal(document, same));
+	json_decref(same);
+	json_decref(document);
+	outcome_deinit(&outcome);
+	outcome_deinit(&other);
+}
+END_TEST
+
 START_TEST(everything_wrong_is_said_at_once)
 {
 	struct pki_cert *weak = pki_make(&(struct pki_spec){.sans = "DNS:a.test", .key = "RSA-1024", .issuer = root});
@@ -397,7 +424,7 @@ int main(void)
 	                              certificates_for_origins,
 	                              uses_are_judged_by_type,
 	                              the_x509_block,
-	                              warnings_stand_in_later_answers,
+	                              warnings_stand_in_later_answers, certificates_that_were_read_are_of_one_body,
 	                              everything_wrong_is_said_at_once};
 
 	return run_with_certificates("model/ssl", tests, ARRAY_LEN(tests));
