@@ -21,13 +21,26 @@ seen = set()  # ("status", operationId, status), ("parameter", operationId, name
 _state = threading.local()
 
 
-@functools.cache
+def once(make):
+    """Made by the first who asks and by nobody else: what is known by identity must not be there twice, whichever threads came first."""
+    lock, made = threading.Lock(), []
+
+    @functools.wraps(make)
+    def get():
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+    return get
+
+
+@once
 def document():
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.load(DOCUMENT.read_text(encoding="utf-8"), loader)
 
 
-@functools.cache
+@once
 def templates():
     """[(pattern, path, path item)], paths without braces first. {path} stands for any number of segments."""
     rows = sorted(document()["paths"].items(), key=lambda row: ("{" in row[0], "{path}" in row[0]))
@@ -35,7 +48,7 @@ def templates():
             for path, item in rows]
 
 
-@functools.cache
+@once
 def pointers():
     """Of each mapping of the document, by identity: where it stands."""
     found = {}
