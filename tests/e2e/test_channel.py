@@ -249,13 +249,14 @@ class Way:
                 pass
 
     def cut(self):
-        self.is_cut = True
         self.backend.close()
+        # Before `_forward` closes them: closed while `_copy` reads from it, a connection stays open until something comes.
         for one in self.open:
             try:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+        self.is_cut = True
 
 
 def test_fail_over_between_addresses(world, controlplane, backend, ca):
