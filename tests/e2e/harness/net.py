@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports and waiting. Nothing here or in a test sleeps to synchronise: `eventually` polls a condition against a deadline. TLSPLANE_PATIENCE
 multiplies deadlines, for daemons that run slower than usual (ThreadSanitizer, memcheck)."""
+import collections
 import os
 import random
 import socket
@@ -11,12 +12,12 @@ import time
 FIRST_PORT, PORTS_PER_WORKER = 12000, 2000
 _worker = int("".join(c for c in os.environ.get("PYTEST_XDIST_WORKER", "gw0") if c.isdigit()) or 0)
 _random = random.Random(os.getpid())
-_given = set()
+_given = collections.deque(maxlen=PORTS_PER_WORKER // 2)  # the latest
 PATIENCE = float(os.environ.get("TLSPLANE_PATIENCE", "1"))
 
 
 def free_port():
-    """A port on which nobody listens now, and that this process has not given out before."""
+    """A port on which nobody listens now, and that this process has not given out lately."""
     base = FIRST_PORT + (_worker % 10) * PORTS_PER_WORKER
     for _ in range(1000):
         port = base + _random.randrange(PORTS_PER_WORKER)
@@ -27,7 +28,7 @@ def free_port():
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        _given.add(port)
+        _given.append(port)
         return port
     raise RuntimeError("no free port")
 

@@ -38,7 +38,8 @@ class ControlPlane:
         self.world, self.name = world, name
         self.dir = world.tmp / name
         self.log = world.tmp / f"{name}.log"
-        self.admin_port = self.channel_port = 0
+        # Its own for good: a port that the kernel chooses may be an outgoing connection's while this restarts.
+        self.admin_port, self.channel_port = free_port(), free_port()
         self.daemon = self.api = None
 
     def argv(self, *more):
@@ -86,7 +87,7 @@ class Agent:
         self.dir = world.tmp / name
         self.log = world.tmp / f"{name}.log"
         self.token_file = world.tmp / f"{name}.token"
-        self.status_port = 0
+        self.status_port = free_port()
         self.daemon = None
         self._id = None
 
