@@ -3,14 +3,18 @@
  * "tlsplane-heap-PID"; each connection is told two numbers and closed: bytes in use of the whole heap, and those of them that are SQLite's
  * (whose page cache grows to a bound that is set). A thread of its own does this, one descriptor is its listener.
  *
- * The number is that of the allocator that is in the process: a sanitizer's, jemalloc's, or libc's. Without a listener nothing is told. */
+ * Both are what the allocator that is in the process makes of it: a sanitizer, jemalloc, or libc. SQLite's own count
+ * leaves out what its pages are rounded up by, a sixth in jemalloc. Without a listener nothing is told. */
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -38,12 +42,63 @@ static size_t heap_in_use(void)
 	return info.uordblks + info.hblkhd;
 }
 
-static size_t sqlite_in_use(void)
-{
-	int64_t (*used)(void);
+static atomic_size_t sqlite_in_use;
 
-	*(void **)&used = find("sqlite3_memory_used");
-	return used != NULL ? (size_t)used() : 0;
+static void *sqlite_alloc(int len)
+{
+	void *made = malloc((size_t)len);
+
+	sqlite_in_use += malloc_usable_size(made);
+	return made;
+}
+
+static void sqlite_release(void *held)
+{
+	sqlite_in_use -= malloc_usable_size(held);
+	free(held);
+}
+
+static void *sqlite_resize(void *held, int len)
+{
+	size_t before = malloc_usable_size(held);
+	void *made = realloc(held, (size_t)len);
+
+	if (made != NULL)
+		sqlite_in_use += malloc_usable_size(made) - before;
+	return made;
+}
+
+static int sqlite_size(void *held)
+{
+	return (int)malloc_usable_size(held);
+}
+
+static int sqlite_round(int len)
+{
+	return (len + 7) & ~7;
+}
+
+static int sqlite_init(void *unused)
+{
+	(void)unused;
+	return SQLITE_OK;
+}
+
+static void sqlite_shutdown(void *unused)
+{
+	(void)unused;
+}
+
+/* Before anybody has opened a database. */
+static void count_sqlite(void)
+{
+	static const sqlite3_mem_methods methods = {sqlite_alloc, sqlite_release, sqlite_resize,   sqlite_size,
+	                                            sqlite_round, sqlite_init,    sqlite_shutdown, NULL};
+	int (*config)(int option, ...);
+
+	*(void **)&config = find("sqlite3_config");
+	if (config != NULL)
+		(void)config(SQLITE_CONFIG_MALLOC, &methods);
 }
 
 static void *tell_main(void *argument)
@@ -55,7 +110,7 @@ static void *tell_main(void *argument)
 
 		if (fd < 0)
 			continue;
-		(void)dprintf(fd, "%zu %zu", heap_in_use(), sqlite_in_use());
+		(void)dprintf(fd, "%zu %zu", heap_in_use(), (size_t)sqlite_in_use);
 		close(fd);
 	}
 	return NULL;
@@ -69,6 +124,7 @@ __attribute__((constructor)) static void start(void)
 	sigset_t all, before;
 	pthread_t thread;
 
+	count_sqlite();
 	if (bind(listener, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) != 0 ||
 	    listen(listener, 16) != 0)
 		return;
